@@ -1,0 +1,7 @@
+"""`python -m gemtune`."""
+
+import sys
+
+from gemtune.cli import main
+
+sys.exit(main())

@@ -1,0 +1,79 @@
+"""The border to the user: every exception becomes a few lines on stderr and an exit code."""
+
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+import click
+
+from gemtune.errors import GemtuneError, MissingExtraError
+
+EXIT_BUG = 1
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+_EXTRA_OF_MODULE = dict.fromkeys(
+    ("gguf", "peft", "psutil", "safetensors", "tensorboard", "torch", "transformers"), "local"
+)
+
+
+def report_error(error: BaseException, *, debug: bool) -> int:
+    """Print what went wrong, and return the exit code that says so to machines."""
+    if debug:
+        traceback.print_exception(error)
+    match error:
+        case click.exceptions.NoArgsIsHelpError():
+            error.show()
+            return error.exit_code
+        case click.ClickException():
+            return _report_usage(error)
+        case click.Abort() | KeyboardInterrupt():
+            _print("interrupted", "")
+            return EXIT_INTERRUPTED
+        case ModuleNotFoundError() if _top_module(error) in _EXTRA_OF_MODULE:
+            error = _missing_extra(_top_module(error))
+        case _:
+            pass
+    if isinstance(error, GemtuneError):
+        _print(str(error), error.fix)
+        return error.exit_code
+    return _report_bug(error)
+
+
+def _report_usage(error: click.ClickException) -> int:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    fix = f"`{context.command_path} --help` shows what it takes" if context else ""
+    _print(error.format_message(), fix)
+    return error.exit_code
+
+
+def _report_bug(error: BaseException) -> int:
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", prefix="gemtune-bug-", suffix=".txt", delete=False
+    ) as file:
+        traceback.print_exception(error, file=file)
+    what = traceback.format_exception_only(error)[-1].strip().splitlines()[0]
+    _print(
+        f"this is a bug in gemtune: {what}",
+        f"please report it with the traceback in {Path(file.name)}",
+    )
+    return EXIT_BUG
+
+
+def _missing_extra(module: str) -> MissingExtraError:
+    extra = _EXTRA_OF_MODULE[module]
+    return MissingExtraError(
+        f"this command needs {module!r}, which is not installed",
+        fix=f"pip install 'gemtune[{extra}]'",
+    )
+
+
+def _top_module(error: ModuleNotFoundError) -> str:
+    return (error.name or "").partition(".")[0]
+
+
+def _print(message: str, fix: str) -> None:
+    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", file=sys.stderr)
+    if fix:
+        click.echo(f"{click.style('fix:', fg='green', bold=True)} {fix}", file=sys.stderr)

@@ -1,0 +1,33 @@
+"""What the command line shows of the library's log: one handler, on stderr."""
+
+import logging
+
+_LOGGER = logging.getLogger("gemtune")
+
+
+class _LevelFormatter(logging.Formatter):
+    """`warning: ...` for what people must notice; plain text for the rest."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.levelno == logging.INFO:
+            return text
+        return f"{record.levelname.lower()}: {text}"
+
+
+def start_logging() -> None:
+    """Show notes and warnings of gemtune on stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_LevelFormatter("%(message)s"))
+    _LOGGER.handlers = [handler]
+    _LOGGER.setLevel(logging.INFO)
+
+
+def show_more() -> None:
+    """`--verbose`: debug notes too."""
+    _LOGGER.setLevel(logging.DEBUG)
+
+
+def show_less() -> None:
+    """`--quiet`: warnings and errors only."""
+    _LOGGER.setLevel(logging.WARNING)

@@ -1,0 +1,155 @@
+"""`gemtune finetune`, `evaluate`, `compare`: parse, call one function, print its result."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gemtune.cli.arguments import (
+    config_arguments,
+    json_option,
+    output_dir_option,
+    path_argument,
+)
+
+if TYPE_CHECKING:
+    from gemtune.fine_tuning.train import FinetuneResult
+
+EXIT_NOT_PROVEN = 10
+
+
+@click.command()
+@path_argument("data_dir", "DATA_DIR")
+@path_argument("output_dir", "OUT_DIR")
+@config_arguments
+@click.option("--overwrite", is_flag=True, help="Replace an earlier run in OUT_DIR.")
+@json_option
+def finetune(
+    data_dir: Path,
+    output_dir: Path,
+    overrides: tuple[str, ...],
+    config_paths: tuple[Path, ...],
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Fine-tune a model with LoRA on DATA_DIR (train.jsonl, val.jsonl) into OUT_DIR."""
+    from gemtune.config.load import load_config
+
+    config = load_config(config_paths, overrides)
+    from gemtune.fine_tuning.train import finetune_model
+
+    result = finetune_model(
+        data_dir, output_dir, config, overwrite=overwrite, show_progress=not as_json
+    )
+    if as_json:
+        click.echo(json.dumps(asdict(result) | {"output_dir": str(output_dir)}))
+        return
+    click.echo(describe_result(result))
+    test = data_dir / "test.jsonl"
+    named = test if test.exists() else "TEST.jsonl"
+    click.echo(f"next: gemtune compare {config.fine_tuning.model} {output_dir} {named}")
+
+
+@click.command()
+@path_argument("model", "MODEL")
+@path_argument("test_data", "TEST.jsonl")
+@config_arguments
+@output_dir_option
+@json_option
+def evaluate(
+    model: Path,
+    test_data: Path,
+    overrides: tuple[str, ...],
+    config_paths: tuple[Path, ...],
+    output_dir: Path | None,
+    as_json: bool,
+) -> None:
+    """Let MODEL (adapter or model folder, alias, hub id) answer TEST.jsonl and score it."""
+    from gemtune.config.load import load_config
+
+    config = load_config(config_paths, overrides)
+    from gemtune.evaluation.metrics import evaluate_model
+    from gemtune.monitoring.progress import CountProgress
+
+    with CountProgress(config.monitoring.progress_every_seconds) as progress:
+        metrics = evaluate_model(
+            model,
+            test_data,
+            output_dir,
+            config=config,
+            on_progress=lambda n_done, n_all: progress.update("answers", n_done, n_all),
+        )
+    if as_json:
+        click.echo(json.dumps(metrics))
+        return
+    for name, value in metrics.items():
+        click.echo(f"{name:20} {value:.4f}" if isinstance(value, float) else f"{name:20} {value}")
+    if output_dir:
+        click.echo(f"answers and scores are in {output_dir}")
+    click.echo(f"next: gemtune compare BASE {model} {test_data}")
+
+
+@click.command()
+@path_argument("base", "BASE")
+@path_argument("tuned", "TUNED")
+@path_argument("test_data", "TEST.jsonl")
+@config_arguments
+@output_dir_option
+@json_option
+def compare(
+    base: Path,
+    tuned: Path,
+    test_data: Path,
+    overrides: tuple[str, ...],
+    config_paths: tuple[Path, ...],
+    output_dir: Path | None,
+    as_json: bool,
+) -> int:
+    """Say whether TUNED is better than BASE on TEST.jsonl; exit code 10 when that is not proven.
+
+    BASE and TUNED are models, or folders with finished predictions.
+    """
+    from gemtune.config.load import load_config
+
+    config = load_config(config_paths, overrides)
+    from gemtune.evaluation.comparison import compare_models
+    from gemtune.evaluation.table import comparison_table
+    from gemtune.monitoring.progress import CountProgress
+
+    with CountProgress(config.monitoring.progress_every_seconds) as progress:
+        comparison = compare_models(
+            base,
+            tuned,
+            test_data,
+            output_dir,
+            config=config,
+            on_progress=lambda role, n_done, n_all: progress.update(
+                f"answers ({role})", n_done, n_all
+            ),
+        )
+    if as_json:
+        click.echo(json.dumps(asdict(comparison)))
+    else:
+        click.echo(comparison_table(comparison))
+        if output_dir:
+            click.echo(f"answers and figures are in {output_dir}")
+            click.echo(f"next: read {output_dir / 'tuned' / 'predictions.json'}")
+        else:
+            click.echo("next: add --output-dir DIR to keep every answer")
+    return 0 if comparison.verdict == "improved" else EXIT_NOT_PROVEN
+
+
+def describe_result(result: "FinetuneResult") -> str:
+    """What a run reached and where it is, in words."""
+    rate = result.n_tokens / result.seconds
+    lines = [
+        f"trained {result.n_steps} steps, {result.n_tokens:,} tokens in {result.seconds:.0f} s "
+        f"({rate:.0f} tokens/s)"
+    ]
+    if result.base_loss is not None and result.best_loss is not None:
+        early = ", stopped early" if result.stopped_early else ""
+        lines.append(f"validation loss {result.base_loss:.3f} -> {result.best_loss:.3f}{early}")
+    lines.append(f"the adapter is in {result.output_dir}")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""The configuration: what keys exist, how files and overrides become it, what they are for."""

@@ -1,0 +1,1 @@
+"""Scores of models, and proof that one is better than another."""

@@ -1,0 +1,73 @@
+"""Writing an adapter so that gemtune, plain PEFT and transformers can load it."""
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+from safetensors.torch import save_file
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from gemtune.config.schema import Config
+from gemtune.models.adapter_files import ADAPTER_WEIGHTS_FILE, write_adapter_record
+from gemtune.models.source import portable_name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AdapterWriter:
+    """All that an adapter folder holds, except for the weights of the moment."""
+
+    model: PeftModel
+    tokenizer: PreTrainedTokenizerBase
+    config: Config
+    initial: Mapping[str, Tensor]
+    """The weights before the first step, by parameter name."""
+
+    def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
+        """Write adapter, tokenizer, chat template and `gemtune.json` into an empty folder."""
+        fine_tuning = self.config.fine_tuning
+        peft_config = copy.deepcopy(self.model.peft_config["default"])
+        assert isinstance(peft_config, LoraConfig)
+        peft_config.inference_mode = True
+        peft_config.base_model_name_or_path = portable_name(fine_tuning.model, fine_tuning.revision)
+        peft_config.revision = fine_tuning.revision
+        tensors = get_peft_model_state_dict(self.model, state_dict=dict(weights))
+        if peft_config.init_lora_weights == "pissa":
+            initial = get_peft_model_state_dict(self.model, state_dict=dict(self.initial))
+            tensors = _relative_to_base(tensors, initial)
+            _double_rank(peft_config)
+        save_file(
+            {name: tensor.contiguous().cpu() for name, tensor in tensors.items()},
+            folder / ADAPTER_WEIGHTS_FILE,
+            metadata={"format": "pt"},
+        )
+        peft_config.save_pretrained(str(folder))
+        self.tokenizer.save_pretrained(str(folder))
+        write_adapter_record(folder, fine_tuning, self.config.data)
+
+
+def _relative_to_base(
+    tensors: Mapping[str, Tensor], initial: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Turn a PiSSA adapter into a plain one of twice the rank.
+
+    PiSSA trains on W - B0 A0; on W itself the same change is BA - B0 A0 = [B, -B0] [A; A0].
+    """
+    plain = dict(tensors)
+    for name, tensor in tensors.items():
+        if "lora_A" in name:
+            plain[name] = torch.cat([tensor, initial[name]], dim=0)
+        elif "lora_B" in name:
+            plain[name] = torch.cat([tensor, -initial[name]], dim=1)
+    return plain
+
+
+def _double_rank(peft_config: LoraConfig) -> None:
+    peft_config.init_lora_weights = True
+    peft_config.r *= 2
+    # The scaling must stay what it was in training: alpha / r, or alpha / sqrt(r) with rsLoRA.
+    peft_config.lora_alpha *= math.sqrt(2) if peft_config.use_rslora else 2

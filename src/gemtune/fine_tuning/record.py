@@ -1,0 +1,97 @@
+"""`run.json`: what was run, on what, and how it ended."""
+
+import logging
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftModel
+
+from gemtune.config.schema import Config
+from gemtune.data.files import DataFiles
+from gemtune.fine_tuning.loop import LoopResult
+from gemtune.fine_tuning.plan import RunPlan
+from gemtune.models.source import model_folder
+from gemtune.runs.run import file_digest, now, write_run
+
+logger = logging.getLogger(__name__)
+
+
+class RunRecord:
+    """The record of one run; every change is on disk at once."""
+
+    def __init__(self, run_dir: Path, values: dict[str, Any]) -> None:
+        """Write the first state."""
+        self._run_dir = run_dir
+        self._values = values
+        self._write(status="running", started=now())
+
+    def finish(self, result: LoopResult, seconds: float) -> None:
+        """Note a run that came to its end; `seconds` is the wall time of the training loop."""
+        self._write(
+            status="done",
+            finished=now(),
+            train_seconds=round(seconds, 3),
+            # Linux counts it in KiB.
+            peak_memory_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+            result=asdict(result),
+        )
+
+    def stop(self, error: BaseException) -> None:
+        """Note a run that broke off."""
+        self._write(status="stopped", finished=now(), error=f"{type(error).__name__}: {error}")
+
+    def _write(self, **changes: Any) -> None:
+        self._values |= changes
+        write_run(self._run_dir, self._values)
+
+
+@contextmanager
+def open_record(
+    run_dir: Path, config: Config, files: DataFiles, model: PeftModel, plan: RunPlan
+) -> Iterator[RunRecord]:
+    """Keep `run.json` while the block runs; a block that raises is noted as stopped."""
+    record = RunRecord(run_dir, _identity(config, files, model, plan))
+    try:
+        yield record
+    except BaseException as error:
+        record.stop(error)
+        logger.warning("the run stopped; what it reached is in %s", run_dir)
+        raise
+
+
+def _identity(config: Config, files: DataFiles, model: PeftModel, plan: RunPlan) -> dict[str, Any]:
+    n_trained, n_all = model.get_nb_trainable_parameters()
+    return {
+        "project": config.project.name,
+        "target": config.target,
+        "model": {
+            "name": config.fine_tuning.model,
+            "revision": config.fine_tuning.revision,
+            "sha256": _model_digests(config),
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "base_parameters": n_all - n_trained,
+            "trained_parameters": n_trained,
+        },
+        "data": {
+            split: {"path": str(path), "sha256": file_digest(path)}
+            for split, path in files.splits().items()
+        },
+        "plan": asdict(plan),
+        "seed": config.fine_tuning.training.seed,
+        "hardware": {
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "threads": torch.get_num_threads(),
+        },
+    }
+
+
+def _model_digests(config: Config) -> dict[str, str]:
+    fine_tuning = config.fine_tuning
+    folder = model_folder(fine_tuning.model, fine_tuning.revision, with_weights=True)
+    names = [*sorted(path.name for path in folder.glob("*.safetensors")), "tokenizer.json"]
+    return {name: file_digest(folder / name) for name in names if (folder / name).exists()}

@@ -1,0 +1,87 @@
+"""`setup_peft_model`: a LoRA adapter on a base model, without touching that model."""
+
+import copy
+import logging
+
+import torch
+from peft import LoraConfig, PeftModel, TaskType, get_peft_model
+from torch import nn
+from transformers import PreTrainedModel
+
+from gemtune.config import schema
+from gemtune.fine_tuning.targets import (
+    describe_targets,
+    find_target_modules,
+    has_transposed_weights,
+)
+
+logger = logging.getLogger(__name__)
+
+_INITS: dict[str, bool | str] = {"default": True, "gaussian": "gaussian", "pissa": "pissa"}
+
+
+def setup_peft_model(model: PreTrainedModel, config: schema.FineTuningConfig) -> PeftModel:
+    """Put a LoRA adapter on a decoder-only model.
+
+    The result shares the memory of the base weights with `model`, but has modules of its own:
+    `model` keeps its modules, its weights and its `requires_grad` flags, and answers as before.
+
+    Args:
+        model: The base model; weights of any floating type, or quantized.
+        config: `lora` says what the adapter is; `training.seed` decides its start. The caller's
+            random state is not touched.
+
+    Returns:
+        The adapted model; only the adapter requires gradients, in fp32 for 16-bit bases.
+
+    Raises:
+        ConfigError: `lora.target_modules` matches no layer of this model.
+    """
+    lora = config.lora
+    names = find_target_modules(model, lora.target_modules)
+    n_base = count_parameters(model)
+    peft_config = LoraConfig(
+        r=lora.r,
+        # PEFT declares whole numbers, but only ever divides by r.
+        lora_alpha=lora.alpha,  # type: ignore[bad-argument-type]
+        lora_dropout=lora.dropout,
+        target_modules=names,
+        bias=lora.bias,
+        use_rslora=lora.use_rslora,
+        use_dora=lora.use_dora,
+        init_lora_weights=_INITS[lora.init],
+        fan_in_fan_out=has_transposed_weights(model, names),
+        task_type=TaskType.CAUSAL_LM,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(config.training.seed)
+        adapted = get_peft_model(_share_weights(model), peft_config)
+    assert isinstance(adapted, PeftModel)
+    n_trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    logger.info("adapter on %d layers: %s", len(names), describe_targets(names))
+    logger.info("training %s of %s parameters (%.2f %%)", *_counts(n_trained, n_base))
+    return adapted
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Count the weights of a model; a packed 4-bit weight counts as the numbers it stands for."""
+    return sum(
+        p.numel() * 2 * p.element_size() if type(p).__name__ == "Params4bit" else p.numel()
+        for p in model.parameters()
+    )
+
+
+def _share_weights(model: PreTrainedModel) -> PreTrainedModel:
+    """Copy the modules of a model, not the memory of its weights."""
+    shared: dict[int, object] = {}
+    for parameter in model.parameters():
+        twin = copy.copy(parameter)
+        twin.requires_grad_(False)
+        shared[id(parameter)] = twin
+    for buffer in model.buffers():
+        shared[id(buffer)] = buffer
+    return copy.deepcopy(model, shared)
+
+
+def _counts(n_trained: int, n_base: int) -> tuple[str, str, float]:
+    return f"{n_trained:,}", f"{n_base:,}", 100 * n_trained / n_base

@@ -1,0 +1,210 @@
+"""`compare_models` on two small random models and on finished predictions."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+from gemtune.config.schema import Config, DataConfig, FineTuningConfig
+from gemtune.errors import DataError, UsageError
+from gemtune.evaluation.comparison import compare_models
+from gemtune.evaluation.metrics import evaluate_model
+from gemtune.models.adapter_files import write_adapter_record
+
+MakeModel = Callable[[int], Path]
+WriteRows = Callable[..., Path]
+
+CONFIG = Config.model_validate(
+    {
+        "evaluation": {"precision": "fp32", "bootstrap_samples": 200, "primary_metric": "rouge1"},
+        "data": {"template": "plain"},
+    }
+)
+ROWS = [
+    {"id": f"row-{i}", "input_text": f"ask {i}", "output_text": f"say {i} again"} for i in range(20)
+]
+
+
+def read_json(path: Path) -> dict[str, object]:
+    return json.loads(path.read_text("utf-8"))
+
+
+def predictions(n_right: int) -> list[dict[str, object]]:
+    return [
+        {"id": row["id"], "prediction": row["output_text"] if i < n_right else "no idea"}
+        for i, row in enumerate(ROWS)
+    ]
+
+
+def test_two_models_are_decoded_alike_and_all_files_are_written(
+    make_model: MakeModel, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+
+    found = compare_models(
+        make_model(0), make_model(1), write_rows("test.jsonl", ROWS), out, config=CONFIG
+    )
+
+    written = read_json(out / "comparison.json")
+    assert written["verdict"] == found.verdict
+    assert written["decode"]["base"] == written["decode"]["tuned"]
+    assert [row["metric"] for row in written["metrics"]][:4] == [
+        "rouge1",
+        "rouge2",
+        "rougeL",
+        "bleu",
+    ]
+    for role, model in (("base", "model-0"), ("tuned", "model-1")):
+        assert len(read_json(out / role / "predictions.json")) == 20
+        assert read_json(out / role / "metrics.json")["model"].endswith(model)
+
+
+# peft still asks transformers by the old name.
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_the_base_is_asked_with_the_template_that_the_adapter_was_trained_with(
+    make_model: MakeModel, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    base, adapter, out = make_model(0), tmp_path / "adapter", tmp_path / "out"
+    network = AutoModelForCausalLM.from_pretrained(base)
+    get_peft_model(network, LoraConfig(target_modules=["q_proj"])).save_pretrained(adapter)
+    template = DataConfig(template="plain", separator=" => ")
+    write_adapter_record(adapter, FineTuningConfig(model=str(base)), template)
+
+    found = compare_models(base, adapter, write_rows("test.jsonl", ROWS), out, config=CONFIG)
+
+    decode = read_json(out / "comparison.json")["decode"]
+    assert decode["base"] == decode["tuned"]
+    assert decode["base"]["data"]["separator"] == " => "
+    # B of a fresh adapter is zero, so both sides are the same function.
+    assert found.primary.rows.tie == 20
+
+
+def test_each_side_is_scored_as_evaluate_model_scores_it(
+    make_model: MakeModel, write_rows: WriteRows
+) -> None:
+    test_data, base, tuned = write_rows("test.jsonl", ROWS), make_model(0), make_model(1)
+
+    found = compare_models(base, tuned, test_data, config=CONFIG)
+
+    assert found.base_metrics == evaluate_model(base, test_data, config=CONFIG)
+    assert found.tuned_metrics == evaluate_model(tuned, test_data, config=CONFIG)
+
+
+def test_a_model_does_not_beat_itself(make_model: MakeModel, write_rows: WriteRows) -> None:
+    model = make_model(0)
+
+    found = compare_models(model, model, write_rows("test.jsonl", ROWS), config=CONFIG)
+
+    assert found.verdict == "no evidence"
+    assert found.primary.rows.tie == 20
+
+
+def test_finished_predictions_are_compared_as_file_or_folder(write_rows: WriteRows) -> None:
+    test_data = write_rows("test.jsonl", ROWS)
+    base = write_rows("predictions-of-base.jsonl", predictions(2))
+    tuned = write_rows("finished/predictions.jsonl", predictions(18)).parent
+
+    found = compare_models(base, tuned, test_data, config=CONFIG)
+
+    assert found.verdict == "improved"
+    assert found.primary.rows.win == 16
+
+
+def test_finished_predictions_are_scored_against_the_test_data_not_by_their_own_word(
+    write_rows: WriteRows,
+) -> None:
+    boasting = [{**row, "scores": {"rouge1": 1.0}} for row in predictions(0)]
+    tuned = write_rows("tuned.jsonl", boasting)
+
+    found = compare_models(
+        write_rows("base.jsonl", predictions(0)), tuned, write_rows("t.jsonl", ROWS), config=CONFIG
+    )
+
+    assert found.primary.tuned == 0.0
+
+
+def test_comparing_the_finished_sides_again_gives_the_same_result(
+    make_model: MakeModel, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    test_data, out = write_rows("test.jsonl", ROWS), tmp_path / "out"
+    first = compare_models(make_model(0), make_model(1), test_data, out, config=CONFIG)
+
+    again = compare_models(out / "base", out / "tuned", test_data, out, config=CONFIG)
+
+    assert (again.metrics, again.verdict, again.notes) == (
+        first.metrics,
+        first.verdict,
+        first.notes,
+    )
+    assert read_json(out / "base" / "metrics.json")["decode"]["dtype"] == "fp32"
+
+
+def test_a_model_is_decoded_with_the_settings_of_the_finished_side(
+    make_model: MakeModel, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    test_data = write_rows("test.jsonl", ROWS)
+    longer = CONFIG.model_copy(
+        update={"evaluation": CONFIG.evaluation.model_copy(update={"max_new_tokens": 21})}
+    )
+    evaluate_model(make_model(1), test_data, tmp_path / "tuned", config=longer)
+
+    found = compare_models(
+        make_model(0), tmp_path / "tuned", test_data, tmp_path / "out", config=CONFIG
+    )
+
+    assert read_json(tmp_path / "out/base/metrics.json")["decode"]["max_new_tokens"] == 21
+    assert not [note for note in found.notes if "differs" in note]
+
+
+def test_predictions_of_another_test_set_are_refused_and_nothing_is_written(
+    write_rows: WriteRows, tmp_path: Path
+) -> None:
+    full = write_rows("base.jsonl", predictions(2))
+    short = write_rows("tuned.jsonl", predictions(2)[:-3])
+
+    with pytest.raises(DataError, match="no prediction for 'row-17', 'row-18', 'row-19'"):
+        compare_models(full, short, write_rows("test.jsonl", ROWS), tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_predictions_file_that_is_not_there_is_named(
+    write_rows: WriteRows, tmp_path: Path
+) -> None:
+    absent = tmp_path / "absent.jsonl"
+
+    with pytest.raises(UsageError, match=r"absent\.jsonl: there is no such predictions file"):
+        compare_models(absent, absent, write_rows("test.jsonl", ROWS))
+
+
+def test_progress_names_the_side(make_model: MakeModel, write_rows: WriteRows) -> None:
+    seen: list[tuple[str, int, int]] = []
+
+    compare_models(
+        make_model(0),
+        make_model(1),
+        write_rows("test.jsonl", ROWS),
+        config=CONFIG,
+        on_progress=lambda *progress: seen.append(progress),
+    )
+
+    assert ("base", 20, 20) in seen
+    assert ("tuned", 20, 20) in seen
+
+
+def test_finished_predictions_are_compared_without_torch(
+    write_rows: WriteRows, tmp_path: Path
+) -> None:
+    sides = [str(write_rows(name, predictions(3))) for name in ("base.jsonl", "tuned.jsonl")]
+    program = (
+        "import sys; from gemtune.evaluation.comparison import compare_models;"
+        "compare_models(*sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    )
+    arguments = [*sides, str(write_rows("test.jsonl", ROWS)), str(tmp_path / "out")]
+
+    assert subprocess.run([sys.executable, "-c", program, *arguments], check=False).returncode == 0

@@ -1,0 +1,206 @@
+"""Batched greedy decoding gives what decoding one prompt at a time gives."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+)
+
+from gemtune.errors import UsageError
+from gemtune.models.generate import Answer, generate_answers, plan_batches
+
+VOCABULARY = 96
+CONTEXT = 64
+PAD = 0
+# The tokens that small random models like to write differ by family, so a share of all of them
+# stops an answer: some answers end early, some late, some never.
+STOPS = frozenset(range(1, VOCABULARY, 12))
+PROMPTS = [
+    [5, 9, 17],
+    [44] * 3 + [7],
+    [8],
+    [21, 22, 23, 24, 25, 26, 27, 28, 29, 30],
+    [90, 3],
+    [60, 61, 62, 63, 64, 65],
+    [33, 31],
+    [77, 70, 71, 72, 73],
+    [11, 12],
+]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def gpt2() -> PreTrainedModel:
+    torch.manual_seed(1)
+    config = GPT2Config(
+        vocab_size=VOCABULARY,
+        n_positions=CONTEXT,
+        n_embd=32,
+        n_layer=2,
+        n_head=2,
+        initializer_range=0.4,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    return GPT2LMHeadModel(config)
+
+
+def llama() -> PreTrainedModel:
+    torch.manual_seed(2)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        max_position_embeddings=CONTEXT,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        initializer_range=0.4,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    return LlamaForCausalLM(config)
+
+
+def gemma3() -> PreTrainedModel:
+    torch.manual_seed(3)
+    config = Gemma3TextConfig(
+        vocab_size=VOCABULARY,
+        max_position_embeddings=CONTEXT,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        head_dim=16,
+        sliding_window=6,
+        tie_word_embeddings=False,
+        layer_types=["sliding_attention", "full_attention"],
+        initializer_range=0.4,
+        bos_token_id=None,
+        eos_token_id=None,
+        pad_token_id=None,
+    )
+    return Gemma3ForCausalLM(config)
+
+
+def answers(model: PreTrainedModel, **changes: object) -> list[Answer]:
+    settings = {
+        "stop_token_ids": STOPS,
+        "pad_token_id": PAD,
+        "max_new_tokens": 20,
+        "batch_tokens": 10_000,
+        **changes,
+    }
+    prompts = settings.pop("prompts", PROMPTS)
+    return generate_answers(model, prompts, **settings)
+
+
+def written_by_full_forward_passes(model: PreTrainedModel, prompt: list[int]) -> Answer:
+    """The slow oracle: no cache, no padding, no batch."""
+    token_ids = list(prompt)
+    for _ in range(20):
+        with torch.no_grad():
+            token_id = int(model(torch.tensor([token_ids])).logits[0, -1].argmax())
+        if token_id in STOPS:
+            return Answer(tuple(token_ids[len(prompt) :]), "stop", 0)
+        token_ids.append(token_id)
+    return Answer(tuple(token_ids[len(prompt) :]), "length", 0)
+
+
+@pytest.mark.parametrize("build", [gpt2, llama, gemma3])
+@pytest.mark.parametrize("batch_tokens", [1, 90, 10_000])
+def test_batched_answers_equal_full_forward_passes(build, batch_tokens: int) -> None:
+    model = build().eval()
+
+    expected = [written_by_full_forward_passes(model, prompt) for prompt in PROMPTS]
+
+    assert answers(model, batch_tokens=batch_tokens) == expected
+
+
+@pytest.mark.parametrize("build", [gpt2, llama, gemma3])
+def test_the_oracle_sees_answers_of_many_lengths_and_both_endings(build) -> None:
+    found = answers(build().eval())
+
+    assert len({len(answer.token_ids) for answer in found}) >= 4
+    assert {answer.finish_reason for answer in found} == {"stop", "length"}
+
+
+def test_the_pad_token_may_be_the_stop_token_and_may_occur_in_prompts() -> None:
+    model = llama().eval()
+    stop = min(STOPS)
+    prompts = [[stop, 5, 9], [stop, 44, stop, 7, 7, 7], [8]]
+
+    together = answers(model, prompts=prompts, pad_token_id=stop)
+    alone = [answers(model, prompts=[prompt], pad_token_id=stop)[0] for prompt in prompts]
+
+    assert together == alone
+
+
+def test_a_prompt_longer_than_the_context_loses_its_left_end_and_says_so() -> None:
+    model = gpt2().eval()
+    long_prompt = [index % VOCABULARY for index in range(CONTEXT + 10)]
+
+    cut, short = answers(model, prompts=[long_prompt, [5, 9, 17]])
+
+    kept = long_prompt[-(CONTEXT - 20) :]
+    assert cut.prompt_truncated == len(long_prompt) - len(kept)
+    assert cut.token_ids == answers(model, prompts=[kept])[0].token_ids
+    assert short.prompt_truncated == 0
+
+
+def test_an_answer_as_long_as_the_context_is_refused() -> None:
+    with pytest.raises(UsageError, match="leaves no room for a prompt") as caught:
+        answers(gpt2(), max_new_tokens=CONTEXT)
+
+    assert str(CONTEXT) in caught.value.fix
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_training_mode_is_put_back_and_dropout_is_off_meanwhile(training: bool) -> None:
+    model = gpt2().train(training)
+
+    first, second = answers(model), answers(model)
+
+    assert first == second
+    assert model.training is training
+
+
+def test_progress_reports_every_answer_once_with_its_place() -> None:
+    seen: dict[int, Answer] = {}
+    sizes: list[int] = []
+
+    def note(done: list[tuple[int, Answer]]) -> None:
+        sizes.append(len(done))
+        seen.update(done)
+
+    found = answers(gpt2(), batch_tokens=90, on_progress=note)
+
+    assert sum(sizes) == len(PROMPTS)
+    assert len(sizes) > 1
+    assert [seen[i] for i in range(len(PROMPTS))] == found
+
+
+def test_a_batch_plan_covers_every_prompt_once_within_the_budget() -> None:
+    lengths = [3, 50, 9, 9, 1, 30, 2, 200]
+
+    plan = plan_batches(lengths, max_new_tokens=10, batch_tokens=120)
+
+    assert sorted(index for batch in plan for index in batch) == list(range(len(lengths)))
+    assert plan[0] == [7]  # larger than the budget by itself
+    for batch in plan[1:]:
+        assert (max(lengths[i] for i in batch) + 10) * len(batch) <= 120
