@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -87,7 +87,7 @@ def _save(
     return folder
 
 
-def _sizes(tokenizer: "PreTrainedTokenizerBase") -> dict[str, int | float | None]:
+def _sizes(tokenizer: "PreTrainedTokenizerBase") -> dict[str, Any]:
     return {
         "vocab_size": len(tokenizer),
         "max_position_embeddings": CONTEXT_TOKENS,

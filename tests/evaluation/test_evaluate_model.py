@@ -59,7 +59,7 @@ def test_metrics_json_says_what_the_figures_depend_on(
     assert written["decode"]["dtype"] == "fp32"
     assert written["test_data"]["sha256"] == hashlib.sha256(test_data.read_bytes()).hexdigest()
     assert written["signatures"]["bleu"].startswith("sacrebleu corpus|nrefs:1|case:mixed")
-    assert written["versions"]["torch"]
+    assert written["environment"]["packages"]["torch"]
 
 
 def test_predictions_json_has_the_plans_shape_in_the_order_of_the_test_data(

@@ -1,5 +1,6 @@
 """Crafted model files: a GGUF file, and files that show when they are opened."""
 
+import json
 import pickle
 import shutil
 from collections.abc import Callable, Mapping
@@ -9,7 +10,10 @@ import gguf
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoConfig, PretrainedConfig, PreTrainedTokenizerBase
+
+from gemtune.config.schema import FineTuningConfig
+from gemtune.models.load import load_tokenizer
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def pickle_trap(canary: Path) -> bytes:
 def tiny_gguf(tiny_llama_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The weights and the vocabulary of `tiny_llama_dir` in one GGUF file."""
     path = tmp_path_factory.mktemp("gguf") / "tiny-llama.gguf"
-    config = AutoConfig.from_pretrained(str(tiny_llama_dir))
+    config: PretrainedConfig = AutoConfig.from_pretrained(str(tiny_llama_dir))
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny")
     writer.add_block_count(config.num_hidden_layers)
@@ -57,7 +61,7 @@ def tiny_gguf(tiny_llama_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     writer.add_rope_freq_base(10_000.0)
     writer.add_rope_dimension_count(config.head_dim)
     writer.add_vocab_size(config.vocab_size)
-    _add_tokenizer(writer, AutoTokenizer.from_pretrained(str(tiny_llama_dir)))
+    _add_tokenizer(writer, load_tokenizer(FineTuningConfig(model=str(tiny_llama_dir))))
     _add_weights(writer, load_file(tiny_llama_dir / "model.safetensors"), config)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -67,8 +71,6 @@ def tiny_gguf(tiny_llama_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: PreTrainedTokenizerBase) -> None:
-    import json
-
     vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
     special = set(tokenizer.all_special_tokens) | {"<|im_start|>", "<|im_end|>"}
     kinds = [
@@ -83,18 +85,19 @@ def _add_tokenizer(writer: gguf.GGUFWriter, tokenizer: PreTrainedTokenizerBase) 
     writer.add_bos_token_id(tokenizer.bos_token_id)
     writer.add_eos_token_id(tokenizer.eos_token_id)
     writer.add_pad_token_id(tokenizer.pad_token_id)
-    writer.add_chat_template(tokenizer.chat_template)
+    writer.add_chat_template(str(tokenizer.chat_template))
 
 
 def _add_weights(
-    writer: gguf.GGUFWriter, weights: Mapping[str, torch.Tensor], config: AutoConfig
+    writer: gguf.GGUFWriter, weights: Mapping[str, torch.Tensor], config: PretrainedConfig
 ) -> None:
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, config.num_hidden_layers)
     heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
     for name, weight in weights.items():
         n_heads = heads.get(name.split(".")[-2])
         stored = weight if n_heads is None else _interleaved(weight, n_heads)
-        writer.add_tensor(names.get_name(name, try_suffixes=(".weight",)), stored.numpy())
+        gguf_name = names.get_name(name, try_suffixes=(".weight",))
+        writer.add_tensor(str(gguf_name), stored.numpy())
 
 
 def _interleaved(weight: torch.Tensor, n_heads: int) -> torch.Tensor:

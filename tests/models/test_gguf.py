@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 
+from gemtune.config.schema import DataConfig, FineTuningConfig
+from gemtune.data.examples import Message
 from gemtune.errors import ArtefactError
+from gemtune.models.generate import generate_answers
 from gemtune.models.gguf import converted_folder
-from gemtune.models.load import load_model_for_generation
+from gemtune.models.load import load_model_for_generation, load_tokenizer
+from gemtune.models.template import prompt_encoder
 
 TOKENS = torch.tensor([[69, 70, 265, 203, 80]])
 
@@ -31,8 +35,8 @@ def test_a_converted_model_has_the_logits_and_tokens_of_the_original(
     folder = converted_folder(tiny_gguf)
 
     torch.testing.assert_close(logits(folder), logits(tiny_llama_dir), rtol=1e-5, atol=1e-5)
-    original = AutoTokenizer.from_pretrained(str(tiny_llama_dir))
-    converted = AutoTokenizer.from_pretrained(str(folder))
+    original = load_tokenizer(FineTuningConfig(model=str(tiny_llama_dir)))
+    converted = load_tokenizer(FineTuningConfig(model=str(folder)))
     text = "<|im_start|>user\nab the\n\nin \u4e2d<|im_end|>"
     assert converted(text).input_ids == original(text).input_ids
     assert converted.eos_token == original.eos_token
@@ -94,18 +98,17 @@ def test_a_cut_file_is_refused_and_leaves_nothing(
 @pytest.mark.slow
 def test_the_real_model_answers_a_question(smollm2: Path) -> None:
     loaded = load_model_for_generation("smollm2-135m", revision=None, precision="fp32")
-    turns = [{"role": "user", "content": "What is the capital of France?"}]
-    inputs = loaded.tokenizer.apply_chat_template(
-        turns, add_generation_prompt=True, return_tensors="pt", return_dict=True
-    )
+    question = [Message("user", "What is the capital of France?")]
 
-    written = loaded.model.generate(
-        **inputs,
-        max_new_tokens=20,
-        do_sample=False,
-        eos_token_id=list(loaded.stop_token_ids),
+    [answer] = generate_answers(
+        loaded.model,
+        [prompt_encoder(loaded.tokenizer, DataConfig())(question)],
+        stop_token_ids=loaded.stop_token_ids,
         pad_token_id=loaded.pad_token_id,
+        max_new_tokens=20,
+        batch_tokens=100,
     )
 
     assert smollm2.name.startswith("SmolLM2-135M-Instruct")
-    assert "Paris" in loaded.tokenizer.decode(written[0, inputs["input_ids"].shape[1] :])
+    assert "Paris" in str(loaded.tokenizer.decode(list(answer.token_ids)))
+    assert answer.finish_reason == "stop"

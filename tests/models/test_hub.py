@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 import pytest
@@ -37,7 +39,7 @@ class FakeHub:
 
     url: str
     files: dict[str, bytes]
-    refusals: dict[str, tuple[int, str]] = field(default_factory=dict)
+    refusals: dict[str, tuple[int, str]]
     fetched: list[str] = field(default_factory=list)
 
 
@@ -65,21 +67,24 @@ def hub(tiny_llama_dir: Path) -> Iterator[FakeHub]:
     files["pytorch_model.bin"] = b"a pickle that nobody may fetch"
     files["modeling_evil.py"] = b"raise SystemExit('code of a checkpoint ran')"
     files["README.md"] = b"# not needed"
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.hub = FakeHub(f"http://127.0.0.1:{server.server_port}", files)
-    server.hub.refusals.update(
-        {
-            "org/unknown": (404, "RepoNotFound"),
-            "org/gated": (403, "GatedRepo"),
-            "org/broken": (500, ""),
-        }
-    )
+    server = _Server(files)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server.hub
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    def __init__(self, files: dict[str, bytes]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        refusals = {
+            "org/unknown": (404, "RepoNotFound"),
+            "org/gated": (403, "GatedRepo"),
+            "org/broken": (500, ""),
+        }
+        self.hub = FakeHub(f"http://127.0.0.1:{self.server_port}", files, refusals)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -95,7 +100,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep requests out of the test's output."""
 
     def _answer(self) -> None:
-        hub: FakeHub = self.server.hub
+        hub = cast(_Server, self.server).hub
         path = urlsplit(self.path).path
         for model, (status, code) in hub.refusals.items():
             if model in path:
@@ -152,6 +157,17 @@ def test_a_hub_that_cannot_be_reached_names_three_ways_out_within_seconds(tmp_pa
     assert "cannot be reached" in answer["message"]
     for way_out in ("smollm2-135m", "local model folder", "HF_ENDPOINT"):
         assert way_out in answer["fix"]
+
+
+@pytest.mark.slow
+def test_a_hub_that_never_answers_is_given_up_within_half_a_minute(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        started = time.monotonic()
+
+        answer = ask(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}", "gpt2")
+
+    assert time.monotonic() - started < 30.0
+    assert answer["exit_code"] == 9
 
 
 def test_an_unknown_model_is_refused(hub: FakeHub, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
+from transformers import PreTrainedModel
 
 from gemtune.config.schema import DataConfig, FineTuningConfig
 from gemtune.errors import ArtefactError
@@ -26,7 +27,7 @@ def load(folder: Path) -> LoadedModel:
     return load_model_for_generation(folder, revision=None, precision="fp32")
 
 
-def load_base(folder: Path) -> torch.nn.Module:
+def load_base(folder: Path) -> PreTrainedModel:
     config = FineTuningConfig(model=str(folder))
     return load_base_model(config, torch.float32, torch.device("cpu")).eval()
 
@@ -54,7 +55,7 @@ def save_adapter(base: Path, folder: Path, *, base_name: str | None = None) -> t
     )
     with quiet_transformers():
         adapted = get_peft_model(model, settings).eval()
-        adapted.save_pretrained(folder)
+        adapted.save_pretrained(str(folder))
     if base_name is not None:
         change_json(folder / "adapter_config.json", base_model_name_or_path=base_name)
     return logits(adapted)

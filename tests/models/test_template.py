@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from gemtune.config.schema import DataConfig
+from gemtune.config.schema import DataConfig, FineTuningConfig
 from gemtune.data.examples import EncodedRow, Example, Message
 from gemtune.errors import ConfigError, DataError
+from gemtune.models.load import load_tokenizer
 from gemtune.models.template import prompt_encoder, row_encoder, turn_end_token
 
 MakeTokenizer = Callable[..., PreTrainedTokenizerBase]
@@ -327,7 +328,7 @@ def test_the_turn_end_token_is_the_one_that_training_teaches(
 def test_the_four_families_train_answer_and_end_after_a_round_trip_to_disk(
     tiny_model_dir: Path,
 ) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(str(tiny_model_dir))
+    tokenizer = load_tokenizer(FineTuningConfig(model=str(tiny_model_dir)))
 
     row = row_encoder(tokenizer, DataConfig())(example("the question", "the answer"))
 

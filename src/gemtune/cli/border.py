@@ -1,5 +1,6 @@
 """The border to the user: every exception becomes a few lines on stderr and an exit code."""
 
+import errno
 import sys
 import tempfile
 import traceback
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from gemtune.errors import GemtuneError, MissingExtraError
+from gemtune.errors import GemtuneError, MissingExtraError, ResourceError, UsageError
 
 EXIT_BUG = 1
 EXIT_INTERRUPTED = 130
@@ -33,6 +34,8 @@ def report_error(error: BaseException, *, debug: bool) -> int:
             return EXIT_INTERRUPTED
         case ModuleNotFoundError() if _top_module(error) in _EXTRA_OF_MODULE:
             error = _missing_extra(_top_module(error))
+        case OSError() if not isinstance(error, GemtuneError):
+            error = _refused_by_the_system(error) or error
         case _:
             pass
     if isinstance(error, GemtuneError):
@@ -59,6 +62,25 @@ def _report_bug(error: BaseException) -> int:
         f"please report it with the traceback in {Path(file.name)}",
     )
     return EXIT_BUG
+
+
+def _refused_by_the_system(error: OSError) -> GemtuneError | None:
+    """What the user can cure of the ways in which files cannot be read or written."""
+    place = f"{error.filename}: " if error.filename else ""
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return ResourceError(
+                f"{place}no space is left on the disk",
+                fix="free some space or choose a folder on another disk, then run it again",
+            )
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return UsageError(
+                f"{place}{error.strerror}", fix="choose a place that you may read and write"
+            )
+        case errno.ENOTDIR | errno.EISDIR:
+            return UsageError(f"{place}{error.strerror}", fix="check the path")
+        case _:
+            return None
 
 
 def _missing_extra(module: str) -> MissingExtraError:

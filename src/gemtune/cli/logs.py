@@ -1,6 +1,7 @@
 """What the command line shows of the library's log: one handler, on stderr."""
 
 import logging
+import sys
 
 _LOGGER = logging.getLogger("gemtune")
 
@@ -15,9 +16,16 @@ class _LevelFormatter(logging.Formatter):
         return f"{record.levelname.lower()}: {text}"
 
 
+class _StderrHandler(logging.Handler):
+    """Looks stderr up at every line: a live bar replaces it to write above itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(self.format(record) + "\n")
+
+
 def start_logging() -> None:
     """Show notes and warnings of gemtune on stderr."""
-    handler = logging.StreamHandler()
+    handler = _StderrHandler()
     handler.setFormatter(_LevelFormatter("%(message)s"))
     _LOGGER.handlers = [handler]
     _LOGGER.setLevel(logging.INFO)

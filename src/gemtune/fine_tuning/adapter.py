@@ -8,13 +8,14 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from gemtune.config.schema import Config
 from gemtune.models.adapter_files import ADAPTER_WEIGHTS_FILE, write_adapter_record
 from gemtune.models.source import portable_name
+from gemtune.runs.files import write_bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,16 +36,16 @@ class AdapterWriter:
         peft_config.inference_mode = True
         peft_config.base_model_name_or_path = portable_name(fine_tuning.model, fine_tuning.revision)
         peft_config.revision = fine_tuning.revision
+        assert peft_config.target_modules is not None
+        # PEFT keeps a set, whose order changes from process to process.
+        peft_config.target_modules = sorted(peft_config.target_modules)
         tensors = get_peft_model_state_dict(self.model, state_dict=dict(weights))
         if peft_config.init_lora_weights == "pissa":
             initial = get_peft_model_state_dict(self.model, state_dict=dict(self.initial))
             tensors = _relative_to_base(tensors, initial)
             _double_rank(peft_config)
-        save_file(
-            {name: tensor.contiguous().cpu() for name, tensor in tensors.items()},
-            folder / ADAPTER_WEIGHTS_FILE,
-            metadata={"format": "pt"},
-        )
+        plain = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+        write_bytes(folder / ADAPTER_WEIGHTS_FILE, save(plain, metadata={"format": "pt"}))
         peft_config.save_pretrained(str(folder))
         self.tokenizer.save_pretrained(str(folder))
         write_adapter_record(folder, fine_tuning, self.config.data)

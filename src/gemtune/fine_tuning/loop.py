@@ -24,6 +24,11 @@ from gemtune.monitoring.resources import read_resources
 
 logger = logging.getLogger(__name__)
 
+_FINITE_FIX = (
+    "set fine_tuning.training.precision=fp32 or lower fine_tuning.training.learning_rate; if the "
+    "base model is to blame, `gemtune evaluate` shows it"
+)
+
 SaveWeights = Callable[[Mapping[str, Tensor], bool], None]
 """Called with the fp32 weights by parameter name, and whether they are the best so far."""
 
@@ -82,12 +87,15 @@ class TrainingLoop:
         Raises:
             NotFiniteError: a loss or a gradient is not finite; nothing of that step is kept.
         """
+        # Models are loaded in eval mode, where their dropout is off.
+        self._model.train()
         self._validate(0)
         plan, n_done, stalled = self._plan, 0, False
         while n_done < plan.n_steps and not stalled:
             values = self._train_step(n_done)
             n_done += 1
-            if n_done % log_every_steps == 0 or n_done == plan.n_steps:
+            # An early stop is only known after validation: a step that ends in one is always told.
+            if n_done % log_every_steps == 0 or plan.is_eval_due(n_done):
                 self._recorder.log("train", n_done, {**values, **read_resources()})
             if n_done % plan.steps_per_epoch == 0:
                 self._end_epoch(n_done)
@@ -118,12 +126,15 @@ class TrainingLoop:
         self._masters.publish()
         n_tokens = sum(len(row.token_ids) for row in rows)
         self._n_tokens += n_tokens
-        self._rates.add(n_tokens, len(rows), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._rates.add(n_tokens, len(rows), seconds)
         return {
             "train/loss": self._loss,
             "train/learning_rate": learning_rate,
             "train/grad_norm": grad_norm,
             "train/epoch": self._plan.epoch_at(step + 1),
+            "train/step_tokens": n_tokens,
+            "train/step_seconds": seconds,
             "train/tokens_per_second": self._rates.tokens_per_second,
             "train/examples_per_second": self._rates.examples_per_second,
         }
@@ -136,9 +147,11 @@ class TrainingLoop:
         if not self._val:
             return
         loss = mean_loss(self._model, self._val, max_tokens=self._training.micro_batch_tokens)
-        _require_finite({"validation loss": loss}, n_done, self._val)
+        if not math.isfinite(loss):
+            when = f"after step {n_done}" if n_done else "before the first step: the base model's"
+            raise NotFiniteError(f"the validation loss is {loss} {when}", fix=_FINITE_FIX)
         self._validations.append(Validation(n_done, loss))
-        self._recorder.log("eval", n_done, {"eval/loss": loss, "eval/perplexity": math.exp(loss)})
+        self._recorder.log("eval", n_done, {"eval/loss": loss, **_perplexity(loss)})
 
     def _end_epoch(self, n_done: int) -> None:
         seconds = time.perf_counter() - self._epoch_started
@@ -180,7 +193,13 @@ def _require_finite(values: Mapping[str, float], n_steps: int, rows: Sequence[Ro
         if not math.isfinite(value):
             shown = ", ".join(row.id for row in rows[:16])
             raise NotFiniteError(
-                f"the {name} is {value} at step {n_steps}; rows: {shown}",
-                fix="lower training.learning_rate or set training.precision=fp32; the last good "
-                "weights are in checkpoints/",
+                f"the {name} is {value} at step {n_steps}; rows: {shown}", fix=_FINITE_FIX
             )
+
+
+def _perplexity(loss: float) -> dict[str, float]:
+    """Nothing where it is too large for a float, which no longer tells models apart."""
+    try:
+        return {"eval/perplexity": math.exp(loss)}
+    except OverflowError:
+        return {}

@@ -43,11 +43,15 @@ class RunRecord:
 
     def stop(self, error: BaseException) -> None:
         """Note a run that broke off."""
-        self._write(status="stopped", finished=now(), error=f"{type(error).__name__}: {error}")
+        self._write(status="stopped", finished=now(), error=_in_words(error))
 
     def _write(self, **changes: Any) -> None:
         self._values |= changes
         write_run(self._run_dir, self._values)
+
+
+def _in_words(error: BaseException) -> str:
+    return ": ".join(filter(None, (type(error).__name__, str(error))))
 
 
 @contextmanager

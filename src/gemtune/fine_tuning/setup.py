@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from collections.abc import Sequence
 
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
@@ -9,15 +10,22 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from gemtune.config import schema
+from gemtune.errors import ConfigError
 from gemtune.fine_tuning.targets import (
     describe_targets,
     find_target_modules,
     has_transposed_weights,
 )
+from gemtune.models.quiet import quiet_transformers
 
 logger = logging.getLogger(__name__)
 
-_INITS: dict[str, bool | str] = {"default": True, "gaussian": "gaussian", "pissa": "pissa"}
+_INITS: dict[str, bool | str] = {
+    "default": True,
+    "gaussian": "gaussian",
+    "orthogonal": "orthogonal",
+    "pissa": "pissa",
+}
 
 
 def setup_peft_model(model: PreTrainedModel, config: schema.FineTuningConfig) -> PeftModel:
@@ -35,10 +43,12 @@ def setup_peft_model(model: PreTrainedModel, config: schema.FineTuningConfig) ->
         The adapted model; only the adapter requires gradients, in fp32 for 16-bit bases.
 
     Raises:
-        ConfigError: `lora.target_modules` matches no layer of this model.
+        ConfigError: `lora.target_modules` matches no layer of this model, or `lora.init` cannot
+            be done with `lora.r`.
     """
     lora = config.lora
     names = find_target_modules(model, lora.target_modules)
+    _require_rank(lora, model, names)
     n_base = count_parameters(model)
     peft_config = LoraConfig(
         r=lora.r,
@@ -53,10 +63,11 @@ def setup_peft_model(model: PreTrainedModel, config: schema.FineTuningConfig) ->
         fan_in_fan_out=has_transposed_weights(model, names),
         task_type=TaskType.CAUSAL_LM,
     )
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), quiet_transformers():
         torch.manual_seed(config.training.seed)
         adapted = get_peft_model(_share_weights(model), peft_config)
     assert isinstance(adapted, PeftModel)
+    _own_trained_weights(adapted)
     n_trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
     logger.info("adapter on %d layers: %s", len(names), describe_targets(names))
     logger.info("training %s of %s parameters (%.2f %%)", *_counts(n_trained, n_base))
@@ -81,6 +92,29 @@ def _share_weights(model: PreTrainedModel) -> PreTrainedModel:
     for buffer in model.buffers():
         shared[id(buffer)] = buffer
     return copy.deepcopy(model, shared)
+
+
+def _own_trained_weights(adapted: PeftModel) -> None:
+    """Give trained biases of the base memory of their own; training would change the caller's."""
+    for parameter in adapted.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.clone()
+
+
+def _require_rank(lora: schema.LoraConfig, model: PreTrainedModel, names: Sequence[str]) -> None:
+    """PEFT would stop at an odd rank without naming the key, and fall short of a high one."""
+    if lora.init == "orthogonal" and lora.r % 2:
+        raise ConfigError(
+            f"fine_tuning.lora.init=orthogonal needs an even rank, not fine_tuning.lora.r={lora.r}",
+            fix=f"set fine_tuning.lora.r={lora.r + 1}",
+        )
+    highest = min(min(model.get_submodule(name).weight.shape) for name in names)
+    if lora.init == "pissa" and lora.r > highest:
+        raise ConfigError(
+            f"fine_tuning.lora.init=pissa splits the weights into at most {highest} components "
+            f"for this model, fewer than fine_tuning.lora.r={lora.r}",
+            fix=f"set fine_tuning.lora.r={highest} or less",
+        )
 
 
 def _counts(n_trained: int, n_base: int) -> tuple[str, str, float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from gemtune.config.dump import dump_resolved
 from gemtune.config.precision import resolve_precision_request
@@ -16,7 +17,7 @@ from gemtune.config.schema import Config, FineTuningConfig, TrainingConfig
 from gemtune.data.examples import Example
 from gemtune.data.files import find_data_files
 from gemtune.data.load import load_examples
-from gemtune.errors import ResourceError
+from gemtune.errors import ConfigError, ResourceError
 from gemtune.fine_tuning.adapter import AdapterWriter
 from gemtune.fine_tuning.loop import TrainingLoop
 from gemtune.fine_tuning.masters import MasterWeights
@@ -79,6 +80,7 @@ def finetune_model(
 
     Raises:
         DataError: the data is wrong; no model has been loaded yet then.
+        ConfigError: the adapter does not fit the model, or a row exceeds what the model takes.
         UsageError: `output_dir` holds a run or another process works in it.
         ArtefactError: the model cannot be used.
         PrerequisiteError: the model is on a hub that cannot be reached.
@@ -125,7 +127,9 @@ def _prepare(examples: Mapping[str, list[Example]], config: Config) -> _Prepared
     plan = plan_run(len(rows["train"]), fine_tuning.training)
     device = choose_device()
     dtype = choose_dtype(resolve_precision_request(fine_tuning.training), device)
-    model = setup_peft_model(load_base_model(fine_tuning, dtype, device), fine_tuning)
+    base = load_base_model(fine_tuning, dtype, device)
+    _require_context(base, rows)
+    model = setup_peft_model(base, fine_tuning)
     masters = MasterWeights(model, dtype)
     logger.info(
         "%d rows in %d optimizer steps of %d rows, %s on %s",
@@ -138,6 +142,17 @@ def _prepare(examples: Mapping[str, list[Example]], config: Config) -> _Prepared
     _warn_about_warmup(fine_tuning.training, plan.n_steps)
     writer = AdapterWriter(model, tokenizer, config, masters.state())
     return _Prepared(rows, model, masters, writer, plan)
+
+
+def _require_context(base: PreTrainedModel, rows: Mapping[str, list[Row]]) -> None:
+    """Models with a table of positions would stop with an index error, others get worse unseen."""
+    longest = max(len(row.token_ids) for found in rows.values() for row in found)
+    context = getattr(base.config, "max_position_embeddings", None)
+    if context is not None and longest > context:
+        raise ConfigError(
+            f"the longest row has {longest} tokens, more than the {context} that this model takes",
+            fix=f"set data.max_length={context}: longer rows are cut at the end",
+        )
 
 
 def _warn_about_warmup(training: TrainingConfig, n_steps: int) -> None:

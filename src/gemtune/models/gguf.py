@@ -1,12 +1,15 @@
 """GGUF files: converted once into a safetensors folder that everything else can load."""
 
 import hashlib
+import io
 import logging
 import struct
+from contextlib import redirect_stderr
 from pathlib import Path
+from typing import cast
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from gemtune.errors import ArtefactError
 from gemtune.models.cache import cached_folder
@@ -48,7 +51,8 @@ def _convert(gguf_path: Path, folder: Path) -> None:
         "gguf_file": gguf_path.name,
     }
     try:
-        with quiet_transformers():
+        # The bar of the conversion asks no setting; it goes to stderr.
+        with quiet_transformers(), redirect_stderr(io.StringIO()):
             tokenizer = AutoTokenizer.from_pretrained(**source)
             model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
     except _DAMAGED as error:
@@ -65,4 +69,4 @@ def _convert(gguf_path: Path, folder: Path) -> None:
         plain.load_state_dict(model.state_dict())
         plain.generation_config = model.generation_config
         plain.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        cast(PreTrainedTokenizerBase, tokenizer).save_pretrained(folder)

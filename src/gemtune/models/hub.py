@@ -41,7 +41,7 @@ def hub_folder(model: str, revision: str | None, *, with_weights: bool) -> Path:
     """
     patterns = [*_TOKENIZER_FILES, *(_WEIGHT_FILES if with_weights else ())]
     try:
-        # Asked first because it answers at once; a download retries for half a minute.
+        # Asked first because it gives up in seconds; a download waits minutes for a silent hub.
         HfApi().model_info(model, revision=revision, timeout=_ANSWER_TIMEOUT_SECONDS)
         return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
     except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:

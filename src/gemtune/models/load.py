@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
@@ -58,7 +59,7 @@ def load_base_model(
         PrerequisiteError: the model is on a hub that cannot be reached.
     """
     folder = model_folder(config.model, config.revision, with_weights=True)
-    return _read_model(folder, dtype).to(device)
+    return _on_device(_read_model(folder, dtype), device)
 
 
 def load_model_for_generation(
@@ -87,7 +88,7 @@ def load_model_for_generation(
     stops = stop_token_ids(network, tokenizer, data_config or DataConfig())
     pad_token_id = tokenizer.pad_token_id
     return LoadedModel(
-        model=network.to(device).eval(),
+        model=_on_device(network, device).eval(),
         tokenizer=tokenizer,
         stop_token_ids=stops,
         pad_token_id=stops[0] if pad_token_id is None else pad_token_id,
@@ -104,6 +105,11 @@ def stop_token_ids(
     own_ids = own if isinstance(own, list) else [own]
     candidates = [turn_end_token(tokenizer, data_config), tokenizer.eos_token_id, *own_ids]
     return tuple(dict.fromkeys(token for token in candidates if token is not None))
+
+
+def _on_device(model: PreTrainedModel, device: torch.device) -> PreTrainedModel:
+    # The decorator of transformers hides the signature of `to` from type checkers.
+    return model.to(device)  # pyrefly: ignore[bad-argument-type]
 
 
 def _load_adapter(
@@ -131,13 +137,14 @@ def _load_adapter(
 def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     try:
         with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+            loaded = AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
     # tokenizers raises plain Exceptions for damaged files, transformers many others.
     except Exception as error:
         raise ArtefactError(
             f"the tokenizer in {folder} cannot be read: {error}",
             fix="check that tokenizer.json and tokenizer_config.json are there and whole",
         ) from error
+    tokenizer = cast(PreTrainedTokenizerBase, loaded)
     if tokenizer.eos_token_id is None:
         raise ArtefactError(
             f"the tokenizer in {folder} has no end-of-text token, so an answer could not end",

@@ -13,7 +13,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one step; a crash leaves the old file or the new one."""
+    """Replace `path` by `content` in one step; a crash leaves the old file or the new one.
+
+    Raises:
+        OSError: it cannot be written; `filename` is set, to `path` if not to a name beside it.
+    """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -23,8 +27,11 @@ def write_bytes(path: Path, content: bytes) -> None:
         # mkstemp makes private files; a result should be as readable as any other new file.
         Path(name).chmod(0o666 & ~_umask())
         Path(name).replace(path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            # A full disk is noticed by calls that know no name.
+            error.filename = error.filename or str(path)
         raise
 
 

@@ -35,17 +35,17 @@ def open_run(run_dir: Path, *, overwrite: bool) -> Iterator[None]:
     if run_dir.exists() and not run_dir.is_dir():
         raise UsageError(f"{run_dir} is a file", fix="name a folder for the output")
     created = _make_folder(run_dir)
-    try:
-        with exclusive_lock(run_dir / LOCK_FILE):
-            if (run_dir / RUN_FILE).exists() and not overwrite:
-                raise UsageError(
-                    f"{run_dir} holds a run already",
-                    fix="choose another output folder, or add --overwrite to replace that run",
-                )
+    with exclusive_lock(run_dir / LOCK_FILE):
+        if (run_dir / RUN_FILE).exists() and not overwrite:
+            raise UsageError(
+                f"{run_dir} holds a run already",
+                fix="choose another output folder, or add --overwrite to replace that run",
+            )
+        try:
             yield
-    except BaseException:
-        _remove_untouched(run_dir, created)
-        raise
+        except BaseException:
+            _remove_untouched(run_dir, created)
+            raise
 
 
 def clear_run(run_dir: Path) -> None:
