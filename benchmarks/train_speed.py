@@ -1,7 +1,8 @@
 """Training speed on a CPU: gemtune against HF Trainer + PEFT, in one interleaved run.
 
-Every contestant trains SmolLM2-135M with LoRA (r=16) on the same rows with the same effective batch,
-in a process of its own; real (unpadded) tokens a second of the training steps, loading not counted.
+Every contestant trains SmolLM2-135M with LoRA (r=16) on the same rows with the same effective
+batch, in a process of its own; real (unpadded) tokens a second of the training steps, loading not
+counted.
 The first step is left out on both sides. The losses of the first steps are printed, so that one can
 see that the same thing was computed.
 
@@ -18,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 EFFECTIVE_BATCH = 32
 E2E_TRAIN = Path(__file__).parents[1].parent / "shared" / "datasets" / "e2e" / "train.jsonl"
@@ -121,6 +122,7 @@ def train_hf(options: argparse.Namespace, *, bf16: bool) -> Measured:
         AutoModelForCausalLM,
         AutoTokenizer,
         DataCollatorForSeq2Seq,
+        PreTrainedTokenizerBase,
         Trainer,
         TrainerCallback,
         TrainingArguments,
@@ -129,7 +131,7 @@ def train_hf(options: argparse.Namespace, *, bf16: bool) -> Measured:
     from gemtune.models.source import model_folder
 
     folder = str(model_folder("smollm2-135m", None, with_weights=True))
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = cast(PreTrainedTokenizerBase, AutoTokenizer.from_pretrained(folder))
     rows = []
     for line in E2E_TRAIN.read_text(encoding="utf-8").splitlines()[: options.rows]:
         row = json.loads(line)
@@ -159,10 +161,10 @@ def train_hf(options: argparse.Namespace, *, bf16: bool) -> Measured:
     class Clock(TrainerCallback):
         started = 0.0
 
-        def on_step_begin(self, *args: Any, **kwargs: Any) -> None:
+        def on_step_begin(self, *args: object, **kwargs: object) -> None:
             self.started = time.perf_counter()
 
-        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+        def on_step_end(self, *args: object, **kwargs: object) -> None:
             seconds.append(time.perf_counter() - self.started)
 
     with tempfile.TemporaryDirectory() as output_dir:
@@ -205,7 +207,9 @@ CONTESTANTS: dict[str, Callable[[argparse.Namespace], Measured]] = {
 
 def print_table(runs: dict[str, list[dict[str, Any]]], options: argparse.Namespace) -> None:
     """Print medians, ratios to the best peer, and the losses."""
-    medians = {name: statistics.median(run["rate"] for run in found) for name, found in runs.items()}
+    medians = {
+        name: statistics.median(run["rate"] for run in found) for name, found in runs.items()
+    }
     best_peer = max(rate for name, rate in medians.items() if name.startswith("HF"))
     print(
         f"SmolLM2-135M, LoRA r=16 {options.targets}, dropout {options.dropout}, E2E,"

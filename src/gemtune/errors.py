@@ -8,9 +8,8 @@ GemtuneError                          1   (never raised itself: an unknown excep
 ├── ArtefactError (ValueError)        4   a model, adapter, tokenizer or run folder cannot be used
 ├── NotFiniteError (ArithmeticError)  5   the loss or a gradient is not a finite number
 ├── ResourceError (RuntimeError)      6   out of memory or disk
-├── PrerequisiteError (RuntimeError)  9   something outside the project is missing
-│   └── MissingExtraError (ImportError) 9  an optional dependency is not installed
-└── GateError (RuntimeError)          10  the work is done, but the improvement is not proven
+└── PrerequisiteError (RuntimeError)  9   something outside the project is missing
+    └── MissingExtraError (ImportError) 9  an optional dependency is not installed
 
 To add one: choose the exit code from docs/reference/exit_codes.md, inherit the standard class that
 a caller would have caught, draw it above. A message says what is wrong and where, then why; `fix`
@@ -75,9 +74,3 @@ class PrerequisiteError(GemtuneError, RuntimeError):
 
 class MissingExtraError(PrerequisiteError, ImportError):
     """An optional dependency is not installed."""
-
-
-class GateError(GemtuneError, RuntimeError):
-    """The work is done, but the improvement is not proven."""
-
-    exit_code = 10

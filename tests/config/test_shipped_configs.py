@@ -19,17 +19,20 @@ PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 FENCE = re.compile(r"^```yaml\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-def config_blocks() -> list[object]:
-    """The YAML blocks of the docs that are configs, each named by its page and line."""
-    blocks = []
+def config_blocks() -> dict[str, str]:
+    """The YAML blocks of the docs that are configs, each by its page and line."""
+    blocks: dict[str, str] = {}
     for page in filter(Path.exists, PAGES):
         text = page.read_text(encoding="utf-8")
         for fence in FENCE.finditer(text):
             first_key = re.search(r"^(\w+):", fence[1], re.MULTILINE)
             if first_key and first_key[1] in Config.model_fields:
                 name = f"{page.relative_to(ROOT)}:{text.count(chr(10), 0, fence.start()) + 1}"
-                blocks.append(pytest.param(fence[1], id=name))
+                blocks[name] = fence[1]
     return blocks
+
+
+CONFIG_BLOCKS = config_blocks()
 
 
 @pytest.mark.parametrize("path", YAML_FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -43,7 +46,7 @@ def test_a_shipped_config_tells_editors_its_schema(path: Path) -> None:
     assert first_line == "# yaml-language-server: $schema=schema.json"
 
 
-@pytest.mark.parametrize("text", config_blocks())
+@pytest.mark.parametrize("text", CONFIG_BLOCKS.values(), ids=CONFIG_BLOCKS)
 def test_a_config_shown_in_the_docs_loads(text: str, tmp_path: Path) -> None:
     path = tmp_path / "shown.yaml"
     path.write_text(text, encoding="utf-8")

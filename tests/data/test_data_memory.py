@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 ROW = b'{"input_text": "name[The Vaults], eatType[pub], area[%d]", "output_text": "%s"}\n'
+# VmHWM and not ru_maxrss: the latter starts at the size of the process that started this one.
 CHECK = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from gemtune.data.check import check_file
 report = check_file(Path(sys.argv[1]))
-print(report.n_examples, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+peak_kib = re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]
+print(report.n_examples, int(peak_kib) // 1024)
 """
 
 

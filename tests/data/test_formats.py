@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gemtune.data.detection import choose_format
-from gemtune.data.examples import Example, Message
+from gemtune.data.examples import Example, Message, Role
 from gemtune.data.formats import FORMAT_NAMES, Format, parse_example, to_row
 from gemtune.errors import DataError
 
@@ -28,8 +28,9 @@ identities = st.fixed_dictionaries({}, optional={"id": texts | st.integers()})
 @st.composite
 def examples(draw: st.DrawFn, only_pairs: bool) -> Example:
     n_pairs = 1 if only_pairs else draw(st.integers(1, 3))
-    system = [] if only_pairs else draw(st.sampled_from([[], ["system"]]))
-    roles = [*system, *["user", "assistant"] * n_pairs]
+    opening: list[Role] = ["system"] if not only_pairs and draw(st.booleans()) else []
+    pair: list[Role] = ["user", "assistant"]
+    roles = opening + pair * n_pairs
     return Example(
         messages=tuple(Message(role, draw(texts)) for role in roles),
         id="x",

@@ -10,7 +10,7 @@ from sacrebleu.metrics.bleu import BLEU
 from gemtune.evaluation.bleu import bleu_from_statistics, bleu_signature, bleu_statistics
 
 SENTENCE = (
-    "the a cheap pub near river it's 3.5 stars, family-friendly & open ( late ) . ? caf\u00e9"
+    "the a cheap pub near river it's 3.5 stars, family-friendly & open ( late ) . ? \u00e9clair"
 )
 WORDS = SENTENCE.split()
 
@@ -31,10 +31,14 @@ def text(draw: random.Random, shortest: int, longest: int) -> str:
     return " ".join(draw.choices(WORDS, k=draw.randint(shortest, longest)))
 
 
-def sacrebleu_corpus(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+def sacrebleu_corpus(
+    predictions: Sequence[str], references: Sequence[Sequence[str]], metric: BLEU | None = None
+) -> float:
     width = max(map(len, references))
     streams = [[row[i] if i < len(row) else None for row in references] for i in range(width)]
-    return BLEU().corpus_score(predictions, streams).score
+    # None marks a missing reference, which the annotations of sacreBLEU leave out.
+    found = (metric or BLEU()).corpus_score(predictions, streams)  # pyrefly: ignore[bad-argument-type]
+    return found.score
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -114,9 +118,7 @@ def test_many_totals_at_once_give_what_each_gives_alone() -> None:
 )
 def test_the_signature_is_sacrebleus_own(references: list[list[str]], count: str) -> None:
     metric = BLEU()
-    width = max(map(len, references))
-    streams = [[row[i] if i < len(row) else None for row in references] for i in range(width)]
-    metric.corpus_score(["a"] * len(references), streams)
+    sacrebleu_corpus(["a"] * len(references), references, metric)
 
     assert bleu_signature(references) == str(metric.get_signature())
     assert count in bleu_signature(references)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from peft import LoraConfig, get_peft_model
@@ -30,7 +31,7 @@ ROWS = [
 ]
 
 
-def read_json(path: Path) -> dict[str, object]:
+def read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text("utf-8"))
 
 
@@ -71,7 +72,7 @@ def test_the_base_is_asked_with_the_template_that_the_adapter_was_trained_with(
 ) -> None:
     base, adapter, out = make_model(0), tmp_path / "adapter", tmp_path / "out"
     network = AutoModelForCausalLM.from_pretrained(base)
-    get_peft_model(network, LoraConfig(target_modules=["q_proj"])).save_pretrained(adapter)
+    get_peft_model(network, LoraConfig(target_modules=["q_proj"])).save_pretrained(str(adapter))
     template = DataConfig(template="plain", separator=" => ")
     write_adapter_record(adapter, FineTuningConfig(model=str(base)), template)
 
@@ -190,7 +191,7 @@ def test_progress_names_the_side(make_model: MakeModel, write_rows: WriteRows) -
         make_model(1),
         write_rows("test.jsonl", ROWS),
         config=CONFIG,
-        on_progress=lambda *progress: seen.append(progress),
+        on_progress=lambda side, n_done, n_all: seen.append((side, n_done, n_all)),
     )
 
     assert ("base", 20, 20) in seen

@@ -1,5 +1,7 @@
 """From two scored sides to figures, intervals and a verdict."""
 
+from collections.abc import Mapping, Sequence
+
 import pytest
 
 from gemtune.config.schema import EvaluationConfig
@@ -14,7 +16,7 @@ SETTINGS = {"dtype": "fp32", "batch_tokens": 4096, "max_new_tokens": 16, "data":
 CONFIG = EvaluationConfig(bootstrap_samples=500)
 
 
-def examples(n_rows: int, **extra: object) -> list[Example]:
+def examples(n_rows: int, **extra: Sequence[str]) -> list[Example]:
     return [
         Example(
             (Message("user", f"q {i}"), Message("assistant", f"the right answer {i}")),
@@ -25,7 +27,7 @@ def examples(n_rows: int, **extra: object) -> list[Example]:
     ]
 
 
-def side(rows: list[Example], n_right: int, decode: dict[str, object] | None = SETTINGS) -> Side:
+def side(rows: list[Example], n_right: int, decode: Mapping[str, object] | None = SETTINGS) -> Side:
     """A model that knows the first answers and is silent or wrong on the rest."""
     texts = [row.completion if i < n_right else "no idea" for i, row in enumerate(rows)]
     predictions = [Prediction(row.id, text) for row, text in zip(rows, texts, strict=True)]

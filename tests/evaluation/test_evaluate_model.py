@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,11 @@ def config(**evaluation: object) -> Config:
     )
 
 
-def read_json(path: Path) -> dict[str, object]:
+def read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text("utf-8"))
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text("utf-8"))
 
 
@@ -69,7 +74,7 @@ def test_predictions_json_has_the_plans_shape_in_the_order_of_the_test_data(
 
     evaluate_model(make_model(0), test_data, tmp_path / "out", config=config(batch_tokens=150))
 
-    predictions = read_json(tmp_path / "out" / "predictions.json")
+    predictions = read_rows(tmp_path / "out" / "predictions.json")
     assert [list(row)[:3] for row in predictions] == [["input", "output", "prediction"]] * 12
     assert [row["input"] for row in predictions] == [row["input_text"] for row in ROWS]
     assert [row["output"] for row in predictions] == [row["output_text"] for row in ROWS]
@@ -83,7 +88,7 @@ def test_a_model_that_says_the_references_scores_full_marks(
 ) -> None:
     model = make_model(0)
     evaluate_model(model, write_rows("test.jsonl", ROWS), tmp_path / "out", config=config())
-    said = {row["id"]: row["prediction"] for row in read_json(tmp_path / "out/predictions.json")}
+    said = {row["id"]: row["prediction"] for row in read_rows(tmp_path / "out/predictions.json")}
     decode = read_json(tmp_path / "out/metrics.json")["decode"]
     rows = [{**row, "references": [said[row["id"]]]} for row in ROWS if said[row["id"]]]
 

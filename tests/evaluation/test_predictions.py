@@ -13,9 +13,11 @@ from gemtune.evaluation.test_set import accepted_answers, input_text, load_test_
 WriteRows = Callable[..., Path]
 
 
-def example(number: int, **changes: object) -> Example:
+def example(
+    number: int, *, messages: tuple[Message, ...] = (), references: tuple[str, ...] = ()
+) -> Example:
     asked = (Message("user", f"question {number}"), Message("assistant", f"answer {number}"))
-    return Example(**{"messages": asked, "id": f"row-{number}", **changes})
+    return Example(messages or asked, id=f"row-{number}", references=references)
 
 
 EXAMPLES = [example(number) for number in range(8)]

@@ -1,6 +1,7 @@
 """Intervals of paired differences: known cases, coverage, grouping, repeatability."""
 
 import tracemalloc
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pytest
@@ -22,15 +23,24 @@ def with_count(scores: Floats) -> Floats:
     return np.stack([scores, np.ones_like(scores)], axis=1)
 
 
-def interval(base: Floats, tuned: Floats, **changes: object) -> tuple[float, float]:
-    settings = {
-        "groups": range(len(base)),
-        "n_resamples": 2000,
-        "confidence": 0.95,
-        "seed": 7,
-        **changes,
-    }
-    low, high = paired_bootstrap(with_count(base), with_count(tuned), mean, **settings)
+def interval(
+    base: Floats,
+    tuned: Floats,
+    *,
+    groups: Sequence[Hashable] | None = None,
+    n_resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 7,
+) -> tuple[float, float]:
+    low, high = paired_bootstrap(
+        with_count(base),
+        with_count(tuned),
+        mean,
+        groups=groups or range(len(base)),
+        n_resamples=n_resamples,
+        confidence=confidence,
+        seed=seed,
+    )
     return float(low[0]), float(high[0])
 
 

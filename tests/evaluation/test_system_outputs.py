@@ -32,11 +32,12 @@ def lowercase_statistics(system: str) -> Floats:
 def test_bleu_and_its_paired_interval_are_the_published_ones(
     base: str, tuned: str, scores: tuple[float, float], low: float, high: float
 ) -> None:
-    sides = [lowercase_statistics(base), lowercase_statistics(tuned)]
+    base_rows, tuned_rows = lowercase_statistics(base), lowercase_statistics(tuned)
 
-    found = [float(bleu_from_statistics(side.sum(axis=0))) for side in sides]
+    found = [float(bleu_from_statistics(side.sum(axis=0))) for side in (base_rows, tuned_rows)]
     interval = paired_bootstrap(
-        *sides,
+        base_rows,
+        tuned_rows,
         lambda totals: bleu_from_statistics(totals)[:, None],
         groups=range(630),
         n_resamples=10_000,

@@ -1,6 +1,6 @@
 """Batched greedy decoding gives what decoding one prompt at a time gives."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from transformers import (
 )
 
 from gemtune.errors import UsageError
-from gemtune.models.generate import Answer, generate_answers, plan_batches
+from gemtune.models.generate import Answer, Progress, generate_answers, plan_batches
 
 VOCABULARY = 96
 CONTEXT = 64
@@ -34,6 +34,8 @@ PROMPTS = [
     [77, 70, 71, 72, 73],
     [11, 12],
 ]
+
+BuildModel = Callable[[], PreTrainedModel]
 
 
 @pytest.fixture(autouse=True)
@@ -98,16 +100,24 @@ def gemma3() -> PreTrainedModel:
     return Gemma3ForCausalLM(config)
 
 
-def answers(model: PreTrainedModel, **changes: object) -> list[Answer]:
-    settings = {
-        "stop_token_ids": STOPS,
-        "pad_token_id": PAD,
-        "max_new_tokens": 20,
-        "batch_tokens": 10_000,
-        **changes,
-    }
-    prompts = settings.pop("prompts", PROMPTS)
-    return generate_answers(model, prompts, **settings)
+def answers(
+    model: PreTrainedModel,
+    *,
+    prompts: Sequence[Sequence[int]] = PROMPTS,
+    pad_token_id: int = PAD,
+    max_new_tokens: int = 20,
+    batch_tokens: int = 10_000,
+    on_progress: Progress | None = None,
+) -> list[Answer]:
+    return generate_answers(
+        model,
+        prompts,
+        stop_token_ids=STOPS,
+        pad_token_id=pad_token_id,
+        max_new_tokens=max_new_tokens,
+        batch_tokens=batch_tokens,
+        on_progress=on_progress,
+    )
 
 
 def written_by_full_forward_passes(model: PreTrainedModel, prompt: list[int]) -> Answer:
@@ -124,7 +134,7 @@ def written_by_full_forward_passes(model: PreTrainedModel, prompt: list[int]) ->
 
 @pytest.mark.parametrize("build", [gpt2, llama, gemma3])
 @pytest.mark.parametrize("batch_tokens", [1, 90, 10_000])
-def test_batched_answers_equal_full_forward_passes(build, batch_tokens: int) -> None:
+def test_batched_answers_equal_full_forward_passes(build: BuildModel, batch_tokens: int) -> None:
     model = build().eval()
 
     expected = [written_by_full_forward_passes(model, prompt) for prompt in PROMPTS]
@@ -133,7 +143,7 @@ def test_batched_answers_equal_full_forward_passes(build, batch_tokens: int) -> 
 
 
 @pytest.mark.parametrize("build", [gpt2, llama, gemma3])
-def test_the_oracle_sees_answers_of_many_lengths_and_both_endings(build) -> None:
+def test_the_oracle_sees_answers_of_many_lengths_and_both_endings(build: BuildModel) -> None:
     found = answers(build().eval())
 
     assert len({len(answer.token_ids) for answer in found}) >= 4
@@ -184,7 +194,7 @@ def test_progress_reports_every_answer_once_with_its_place() -> None:
     seen: dict[int, Answer] = {}
     sizes: list[int] = []
 
-    def note(done: list[tuple[int, Answer]]) -> None:
+    def note(done: Sequence[tuple[int, Answer]]) -> None:
         sizes.append(len(done))
         seen.update(done)
 

@@ -45,7 +45,12 @@ def read_tokens(report: "FolderReport", config: "Config", *, n_preview: int) -> 
 
     tokenizer = load_tokenizer(config.fine_tuning)
     encode = row_encoder(tokenizer, config.data)
-    return measure_splits(report, encode, tokenizer.decode, n_preview=n_preview)
+
+    def decode(token_ids: Sequence[int]) -> str:
+        # The tokenizer decodes batches too, so its annotation does not promise one text.
+        return str(tokenizer.decode(list(token_ids)))
+
+    return measure_splits(report, encode, decode, n_preview=n_preview)
 
 
 def measure_splits(

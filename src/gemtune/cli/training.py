@@ -1,6 +1,7 @@
 """`gemtune finetune`, `evaluate`, `compare`: parse, call one function, print its result."""
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,17 +40,18 @@ def finetune(
 
     config = load_config(config_paths, overrides)
     from gemtune.fine_tuning.train import finetune_model
+    from gemtune.runs.run import CONFIG_FILE
 
-    result = finetune_model(
-        data_dir, output_dir, config, overwrite=overwrite, show_progress=not as_json
-    )
+    result = finetune_model(data_dir, output_dir, config, overwrite=overwrite, show_progress=True)
     if as_json:
         click.echo(json.dumps(asdict(result) | {"output_dir": str(output_dir)}))
         return
     click.echo(describe_result(result))
     test = data_dir / "test.jsonl"
     named = test if test.exists() else "TEST.jsonl"
-    click.echo(f"next: gemtune compare {config.fine_tuning.model} {output_dir} {named}")
+    words = ["compare", config.fine_tuning.model, str(output_dir), str(named)]
+    settings = ["--config-path", str(output_dir / CONFIG_FILE)]
+    click.echo(f"next: gemtune {shlex.join([*words, *settings])}")
 
 
 @click.command()

@@ -15,7 +15,7 @@ from gemtune.config.schema import Config
 from gemtune.errors import ConfigError
 
 
-def load_config(paths: Sequence[Path] = (), overrides: Sequence[str] = ()) -> Config:
+def load_config(paths: Sequence[str | Path] = (), overrides: Sequence[str] = ()) -> Config:
     """Read the configuration: defaults < files left to right < `key=value` overrides.
 
     Args:
@@ -25,7 +25,7 @@ def load_config(paths: Sequence[Path] = (), overrides: Sequence[str] = ()) -> Co
     Raises:
         ConfigError: Something is wrong; the message lists all of it, each with its file and line.
     """
-    layers = [read_file(path, number) for number, path in enumerate(paths)]
+    layers = [read_file(Path(path), number) for number, path in enumerate(paths)]
     layers += [read_override(text, len(layers) + n) for n, text in enumerate(overrides)]
     values: dict[str, object] = {}
     origins: dict[KeyPath, Origin] = {}

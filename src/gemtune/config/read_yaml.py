@@ -162,7 +162,8 @@ def _read_node(node: yaml.Node, path: KeyPath, reading: _Reading) -> object:
         return [
             _read_node(item, (*path, str(index)), reading) for index, item in enumerate(node.value)
         ]
-    return read_plain(node.value) if node.style is None else _join_surrogates(node.value)
+    is_plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    return read_plain(node.value) if is_plain else _join_surrogates(node.value)
 
 
 def _read_mapping(node: yaml.MappingNode, path: KeyPath, reading: _Reading) -> dict[str, object]:

@@ -52,8 +52,10 @@ def hint_for_boolean(value: object) -> str:
 
 def hint_for_number(value: object) -> str:
     """What to write where a number is wanted and text was found."""
+    if isinstance(value, float) and value.is_integer():
+        return f"write {int(value)}"
     if not isinstance(value, str):
-        return f"write {int(value)}" if _is_whole(value) else ""
+        return ""
     if _LEADING_ZERO.fullmatch(value):
         return f"a leading zero means octal to some readers; write {int(value)}"
     if _UNDERSCORED.fullmatch(value):
@@ -70,7 +72,3 @@ def hint_for_number(value: object) -> str:
 def hint_for_text(value: object) -> str:
     """What to write where text is wanted and a number or a boolean was found."""
     return "put it in quotes" if isinstance(value, bool | int | float) else ""
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, float) and value.is_integer()

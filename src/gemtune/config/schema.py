@@ -55,7 +55,7 @@ class LoraConfig(Section):
     """Rank-stabilised scaling (arXiv:2312.03732)."""
     use_dora: bool = False
     """Weight-decomposed adapters (arXiv:2402.09353)."""
-    init: Literal["default", "gaussian", "pissa"] = "default"
+    init: Literal["default", "gaussian", "orthogonal", "pissa"] = "default"
     """How the adapter starts; `pissa`: principal components of the base (arXiv:2404.02948)."""
     lora_plus_ratio: PositiveFloat = 1.0
     """LoRA+ (arXiv:2402.12354): learning rate of B divided by that of A; 1 switches it off."""

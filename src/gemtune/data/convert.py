@@ -22,7 +22,10 @@ def convert_file(source: Path, target: Path, to: Format, *, overwrite: bool = Fa
         what = "is a folder" if target.is_dir() else f"lies in {target.parent}, which is no folder"
         raise UsageError(f"{target} {what}", fix="give the path of the file to write")
     if target.exists() and not overwrite:
-        raise UsageError(f"{target} exists", fix="choose another name or add --overwrite")
+        raise UsageError(
+            f"{target} exists",
+            fix="choose another name, or add --overwrite (in Python overwrite=True)",
+        )
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
         n_rows = _write(source, partial, to)

@@ -80,7 +80,12 @@ def json_type(value: object) -> str:
     """Name a parsed value in JSON's words."""
     if value is None:
         return "null"
-    names = {str: "a string", bool: "a boolean", int: "a number", float: "a number"}
+    names: dict[type, str] = {
+        str: "a string",
+        bool: "a boolean",
+        int: "a number",
+        float: "a number",
+    }
     return names.get(type(value), "a list" if isinstance(value, list) else "an object")
 
 

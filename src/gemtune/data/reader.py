@@ -75,7 +75,7 @@ def _open(path: Path) -> BufferedReader:
     try:
         mode = path.stat().st_mode
         if stat.S_ISREG(mode):
-            return path.open("rb", buffering=2**18)
+            return BufferedReader(path.open("rb", buffering=0), buffer_size=2**18)
     except FileNotFoundError:
         raise _BadFile(Kind.MISSING_FILE, "no such file", fix=_nearest_file(path)) from None
     except OSError as error:

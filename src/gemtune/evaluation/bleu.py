@@ -67,5 +67,6 @@ def bleu_signature(references: Sequence[Sequence[str]]) -> str:
     """Name everything that the corpus score depends on, in sacreBLEU's own notation."""
     counts = sorted({len(accepted) for accepted in references})
     # The signature looks at the counts alone, so one stand-in row per count is enough.
+    # None marks a missing reference, which the annotations of sacreBLEU leave out.
     streams = [["" if stream < count else None for count in counts] for stream in range(counts[-1])]
     return str(BLEU(references=streams).get_signature())  # pyrefly: ignore[bad-argument-type]

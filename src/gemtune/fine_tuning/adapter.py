@@ -71,4 +71,5 @@ def _double_rank(peft_config: LoraConfig) -> None:
     peft_config.init_lora_weights = True
     peft_config.r *= 2
     # The scaling must stay what it was in training: alpha / r, or alpha / sqrt(r) with rsLoRA.
-    peft_config.lora_alpha *= math.sqrt(2) if peft_config.use_rslora else 2
+    # PEFT declares a whole number, but only ever divides it.
+    peft_config.lora_alpha *= math.sqrt(2) if peft_config.use_rslora else 2  # type: ignore[bad-assignment]

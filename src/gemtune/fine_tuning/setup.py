@@ -20,13 +20,6 @@ from gemtune.models.quiet import quiet_transformers
 
 logger = logging.getLogger(__name__)
 
-_INITS: dict[str, bool | str] = {
-    "default": True,
-    "gaussian": "gaussian",
-    "orthogonal": "orthogonal",
-    "pissa": "pissa",
-}
-
 
 def setup_peft_model(model: PreTrainedModel, config: schema.FineTuningConfig) -> PeftModel:
     """Put a LoRA adapter on a decoder-only model.
@@ -59,7 +52,7 @@ def setup_peft_model(model: PreTrainedModel, config: schema.FineTuningConfig) ->
         bias=lora.bias,
         use_rslora=lora.use_rslora,
         use_dora=lora.use_dora,
-        init_lora_weights=_INITS[lora.init],
+        init_lora_weights=True if lora.init == "default" else lora.init,
         fan_in_fan_out=has_transposed_weights(model, names),
         task_type=TaskType.CAUSAL_LM,
     )
@@ -108,7 +101,7 @@ def _require_rank(lora: schema.LoraConfig, model: PreTrainedModel, names: Sequen
             f"fine_tuning.lora.init=orthogonal needs an even rank, not fine_tuning.lora.r={lora.r}",
             fix=f"set fine_tuning.lora.r={lora.r + 1}",
         )
-    highest = min(min(model.get_submodule(name).weight.shape) for name in names)
+    highest = min(min(model.get_parameter(f"{name}.weight").shape) for name in names)
     if lora.init == "pissa" and lora.r > highest:
         raise ConfigError(
             f"fine_tuning.lora.init=pissa splits the weights into at most {highest} components "

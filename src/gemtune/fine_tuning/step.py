@@ -45,7 +45,7 @@ def accumulate_gradients(
     Returns:
         The mean loss per target in nats.
     """
-    head = model.get_output_embeddings()
+    head = _output_layer(model)
     n_targets = sum(row.n_targets for row in rows)
     loss_sum = 0.0
     for i, group in enumerate(micro_batches(rows, max_tokens)):
@@ -64,7 +64,7 @@ def accumulate_gradients(
 @torch.inference_mode()
 def mean_loss(model: PreTrainedModel, rows: Sequence[Row], *, max_tokens: int) -> float:
     """Mean loss per target in nats over all rows, without dropout."""
-    head = model.get_output_embeddings()
+    head = _output_layer(model)
     was_training = model.training
     model.eval()
     loss_sum = 0.0
@@ -75,6 +75,12 @@ def mean_loss(model: PreTrainedModel, rows: Sequence[Row], *, max_tokens: int) -
         ).item()
     model.train(was_training)
     return loss_sum / sum(row.n_targets for row in rows)
+
+
+def _output_layer(model: PreTrainedModel) -> nn.Module:
+    head = model.get_output_embeddings()
+    assert head is not None  # every causal language model has one
+    return head
 
 
 @contextmanager

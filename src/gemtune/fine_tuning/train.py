@@ -174,12 +174,14 @@ def _train(
             folder = run_dir / CHECKPOINTS_DIR / name
             replace_folder(folder, lambda new: ready.writer.write(new, weights))
 
+    network = ready.model.get_base_model()
+    assert isinstance(network, PreTrainedModel)
     started = time.perf_counter()
     with open_recorder(
         run_dir, list(_listeners(run_dir, config, ready.plan, show_progress))
     ) as recorder:
         loop = TrainingLoop(
-            ready.model,
+            network,
             ready.masters,
             ready.rows["train"],
             ready.rows.get("val", []),

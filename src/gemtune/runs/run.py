@@ -39,7 +39,8 @@ def open_run(run_dir: Path, *, overwrite: bool) -> Iterator[None]:
         if (run_dir / RUN_FILE).exists() and not overwrite:
             raise UsageError(
                 f"{run_dir} holds a run already",
-                fix="choose another output folder, or add --overwrite to replace that run",
+                fix="choose another output folder, or add --overwrite (in Python overwrite=True) "
+                "to replace that run",
             )
         try:
             yield

@@ -1,0 +1,215 @@
+"""The loop: when it validates, saves, stops and complains."""
+
+import io
+import json
+import math
+from collections.abc import Callable, Mapping
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from gemtune.config.schema import FineTuningConfig
+from gemtune.errors import NotFiniteError
+from gemtune.fine_tuning.loop import LoopResult, TrainingLoop
+from gemtune.fine_tuning.masters import MasterWeights
+from gemtune.fine_tuning.plan import plan_run
+from gemtune.fine_tuning.rows import Row
+from gemtune.fine_tuning.setup import setup_peft_model
+from gemtune.monitoring.recorder import Recorder
+
+MakeRows = Callable[..., list[Row]]
+
+
+class Run:
+    """A loop over random rows, and what it saved and recorded."""
+
+    def __init__(
+        self, base: PreTrainedModel, train: list[Row], val: list[Row], **training: object
+    ) -> None:
+        """Put an adapter on `base`; the other keywords are keys of `fine_tuning.training`."""
+        lora = {"r": 4, "dropout": training.pop("dropout", 0.0)}
+        config = FineTuningConfig.model_validate({"lora": lora, "training": training})
+        model = setup_peft_model(base, config).get_base_model()
+        assert isinstance(model, PreTrainedModel)
+        self.model = model
+        self.masters = MasterWeights(self.model, torch.float32)
+        self.plan = plan_run(len(train), config.training)
+        self.saved: list[tuple[Mapping[str, Tensor], bool]] = []
+        self._stream = io.StringIO()
+        recorder = Recorder(self._stream, ())
+        self._loop = TrainingLoop(self.model, self.masters, train, val, self.plan, config, recorder)
+
+    def go(self, log_every_steps: int = 1) -> LoopResult:
+        """Train to the end."""
+        return self._loop.run(self._save, log_every_steps)
+
+    def _save(self, weights: Mapping[str, Tensor], is_best: bool) -> None:
+        self.saved.append((weights, is_best))
+
+    def records(self, kind: str) -> list[dict[str, float]]:
+        """What was recorded of one kind."""
+        lines = map(json.loads, self._stream.getvalue().splitlines())
+        return [line for line in lines if line["kind"] == kind]
+
+    def steps(self, kind: str) -> list[float]:
+        """After which steps that was."""
+        return [record["step"] for record in self.records(kind)]
+
+
+def test_the_base_is_validated_first_then_every_epoch(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    run = Run(llama, make_rows(20), make_rows(4, seed=1), batch_size=8, epochs=2)
+    result = run.go()
+    assert run.steps("eval") == [0, 3, 6]
+    assert run.steps("epoch") == [3, 6]
+    assert result.first is not None
+    assert (result.first.n_steps, result.n_steps, len(run.saved)) == (0, 6, 2)
+
+
+def test_validation_every_n_steps_saves_each_time(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    run = Run(llama, make_rows(16), make_rows(4, seed=1), epochs=2.5, eval_every_steps=2)
+    run.go()
+    assert run.steps("eval") == [0, 2, 4, 5]
+    assert len(run.saved) == 3
+
+
+def test_the_best_are_the_weights_of_the_lowest_validation_loss(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    # Learning far too fast, on other rows than it is validated on: sooner or later it gets worse.
+    run = Run(
+        llama, make_rows(16), make_rows(4, seed=1), learning_rate=0.1, lr_scheduler="constant",
+        epochs=4, eval_every_steps=1,
+    )  # fmt: skip
+    result = run.go()
+    losses = [record["eval/loss"] for record in run.records("eval")][1:]
+    assert [is_best for _, is_best in run.saved] == [
+        loss < min(losses[:i], default=math.inf) for i, loss in enumerate(losses)
+    ]
+    assert result.best is not None
+    assert result.best.loss == min(losses) < losses[-1]
+
+
+def test_without_validation_data_every_save_is_the_best(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    run = Run(llama, make_rows(16), [], epochs=2)
+    result = run.go()
+    assert [is_best for _, is_best in run.saved] == [True, True]
+    assert (result.first, result.best, run.steps("eval")) == (None, None, [])
+
+
+def test_it_stops_early_when_validation_stalls_and_records_the_last_step(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    run = Run(
+        llama, make_rows(40), make_rows(4, seed=1), learning_rate=0.3, epochs=20,
+        early_stopping_patience=2, eval_every_steps=3, warmup_ratio=0.0,
+    )  # fmt: skip
+    result = run.go(log_every_steps=100)
+    assert result.stopped_early
+    assert result.best is not None
+    assert result.n_steps == result.best.n_steps + 2 * 3 < run.plan.n_steps
+    assert run.steps("train")[-1] == result.n_steps
+
+
+def test_a_run_that_stalls_in_its_last_step_did_not_stop_early(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    run = Run(
+        llama, make_rows(8), make_rows(4, seed=1), learning_rate=0.3, epochs=2,
+        early_stopping_patience=1, warmup_ratio=0.0,
+    )  # fmt: skip
+    result = run.go()
+    assert result.n_steps == 2
+    assert not result.stopped_early
+
+
+def test_training_has_dropout_from_the_first_step_on(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    rows = make_rows(8)
+    for val in ([], make_rows(4, seed=1)):
+        run = Run(llama, rows, val, dropout=0.5, max_steps=1)
+        run.go()
+        assert all(module.training for module in run.model.modules())
+
+
+def test_the_model_computes_with_the_weights_that_were_saved_last(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    run = Run(llama, make_rows(16), [], epochs=1)
+    start = run.masters.state()
+    run.go()
+    saved, _ = run.saved[-1]
+    in_model = dict(run.model.named_parameters())
+    assert all(torch.equal(weight, in_model[name]) for name, weight in saved.items())
+    assert any(not torch.equal(weight, start[name]) for name, weight in saved.items())
+
+
+def test_every_step_starts_without_gradients(llama: PreTrainedModel, make_rows: MakeRows) -> None:
+    run = Run(llama, make_rows(8), [], max_steps=1)
+    run.go()
+    assert all(weight.grad is None for weight in run.masters.parameters())
+
+
+def test_clipping_makes_the_step_smaller(llama: PreTrainedModel, make_rows: MakeRows) -> None:
+    moved = []
+    for limit in (1e-12, 0.0):
+        # AdamW undoes any scale of the gradient but one so small that its epsilon is larger.
+        run = Run(llama, make_rows(8), [], max_steps=1, max_grad_norm=limit, weight_decay=0.0)
+        start = run.masters.state()
+        run.go()
+        moved.append(max((w - start[n]).abs().max().item() for n, w in run.saved[0][0].items()))
+    assert moved[0] < 1e-3 * moved[1]
+
+
+def test_the_gradient_norm_is_that_before_clipping(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    norms = []
+    for limit in (0.0, 1e-3):
+        run = Run(llama, make_rows(8), [], max_steps=1, max_grad_norm=limit)
+        run.go()
+        norms.append(run.records("train")[0]["train/grad_norm"])
+    assert norms[0] == norms[1] > 1e-3
+
+
+def test_a_loss_that_is_not_finite_names_the_step_and_its_rows(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    embeddings = llama.get_parameter("model.embed_tokens.weight").data
+    embeddings[7] = torch.nan
+    rows = make_rows(8)
+    for row in rows:
+        row.token_ids[row.token_ids == 7] = 8
+    rows[5].token_ids[0] = 7
+    run = Run(llama, rows, [], batch_size=1, epochs=1)
+    with pytest.raises(NotFiniteError, match=r"the loss is nan at step \d; rows: row-5$"):
+        run.go()
+    weights = run.masters.state()
+    assert all(torch.isfinite(weight).all() for weight in weights.values())
+
+
+def test_a_base_that_is_not_finite_is_told_before_the_first_step(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    llama.get_parameter("model.embed_tokens.weight").data.fill_(torch.nan)
+    run = Run(llama, make_rows(8), make_rows(2))
+    with pytest.raises(NotFiniteError, match="nan before the first step: the base model's"):
+        run.go()
+
+
+def test_a_perplexity_beyond_all_numbers_is_left_out(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    llama.get_parameter("lm_head.weight").data.mul_(1e5)
+    run = Run(llama, make_rows(8), make_rows(2), max_steps=1)
+    run.go()
+    assert run.records("eval")[0]["eval/loss"] > 710
+    assert "eval/perplexity" not in run.records("eval")[0]

@@ -1,0 +1,116 @@
+"""The run folder: nobody's work is overwritten, and a failed start leaves no trace."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gemtune.errors import UsageError
+from gemtune.runs.lock import exclusive_lock
+from gemtune.runs.run import clear_run, file_digest, open_run, write_run
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_new_folder_is_made_with_its_parents(tmp_path: Path) -> None:
+    with open_run(tmp_path / "a" / "b", overwrite=False):
+        write_run(tmp_path / "a" / "b", {})
+    assert names(tmp_path) == ["a", "a/b", "a/b/run.json", "a/b/run.lock"]
+
+
+def test_a_start_that_fails_leaves_no_folder_and_no_new_parents(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(KeyError), open_run(tmp_path / "there" / "a" / "b", overwrite=False):
+        raise KeyError
+    assert names(tmp_path) == ["there"]
+
+
+def test_a_start_that_fails_after_it_wrote_keeps_what_it_wrote(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), open_run(tmp_path / "run", overwrite=False):
+        write_run(tmp_path / "run", {})
+        raise KeyError
+    assert "run/run.json" in names(tmp_path)
+
+
+def test_a_folder_that_was_there_stays_when_a_start_fails(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with pytest.raises(KeyError), open_run(tmp_path / "run", overwrite=False):
+        raise KeyError
+    assert (tmp_path / "run").is_dir()
+
+
+def test_a_folder_with_a_run_is_refused_without_overwrite(tmp_path: Path) -> None:
+    write_run(tmp_path, {"status": "done"})
+    with (
+        pytest.raises(UsageError, match="holds a run already"),
+        open_run(tmp_path, overwrite=False),
+    ):
+        pytest.fail("the run was opened")
+    with open_run(tmp_path, overwrite=True):
+        pass
+
+
+def test_a_folder_without_a_run_may_hold_other_files(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with open_run(tmp_path, overwrite=False):
+        pass
+    assert names(tmp_path) == ["notes.txt", "run.lock"]
+
+
+def test_a_locked_folder_is_left_alone_even_if_it_is_new(tmp_path: Path) -> None:
+    with open_run(tmp_path / "run", overwrite=False):
+        with pytest.raises(UsageError), open_run(tmp_path / "run", overwrite=True):
+            pytest.fail("the run was opened twice")
+        assert names(tmp_path) == ["run", "run/run.lock"]
+
+
+def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with (
+        pytest.raises(UsageError, match="run is a file"),
+        open_run(tmp_path / "run", overwrite=True),
+    ):
+        pytest.fail("the run was opened")
+
+
+def test_clearing_removes_the_run_and_what_it_published_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("checkpoints/best/adapter.bin", "checkpoints/last/tokenizer.json"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "tensorboard").mkdir()
+    for name in (
+        "adapter.bin", "tokenizer.json", "run.json", "metrics.jsonl", "config.resolved.json",
+        "tensorboard/events", "notes.txt", "run.lock",
+    ):  # fmt: skip
+        (tmp_path / name).touch()
+    clear_run(tmp_path)
+    assert names(tmp_path) == ["notes.txt", "run.lock"]
+
+
+def test_clearing_an_empty_folder_does_nothing(tmp_path: Path) -> None:
+    clear_run(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_the_record_has_the_machine_and_the_versions(tmp_path: Path) -> None:
+    write_run(tmp_path, {"seed": 7})
+    record = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert record["seed"] == 7
+    assert set(record["environment"]["packages"]) >= {"gemtune", "torch", "peft"}
+    assert record["environment"]["cpu_count"] >= 1
+
+
+def test_a_digest_is_the_sha_256_of_the_bytes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_digest(tmp_path / "a").startswith("ba7816bf8f01cfea")
+
+
+def test_the_lock_of_a_run_is_the_file_run_lock(tmp_path: Path) -> None:
+    with (
+        exclusive_lock(tmp_path / "run.lock"),
+        pytest.raises(UsageError, match="works here"),
+        open_run(tmp_path, overwrite=False),
+    ):
+        pytest.fail("the run was opened twice")
