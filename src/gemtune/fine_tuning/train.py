@@ -19,6 +19,7 @@ from gemtune.data.files import find_data_files
 from gemtune.data.load import load_examples
 from gemtune.errors import ConfigError, ResourceError
 from gemtune.fine_tuning.adapter import AdapterWriter
+from gemtune.fine_tuning.dropout import replace_dropout
 from gemtune.fine_tuning.loop import TrainingLoop
 from gemtune.fine_tuning.masters import MasterWeights
 from gemtune.fine_tuning.optimizer import n_warmup_steps
@@ -26,6 +27,7 @@ from gemtune.fine_tuning.plan import RunPlan, plan_run
 from gemtune.fine_tuning.record import RunRecord, open_record
 from gemtune.fine_tuning.rows import Row, encode_rows
 from gemtune.fine_tuning.setup import setup_peft_model
+from gemtune.models.attention import choose_attention
 from gemtune.models.load import load_base_model, load_tokenizer
 from gemtune.models.precision import DTYPE_NAMES, choose_device, choose_dtype
 from gemtune.models.template import row_encoder
@@ -128,8 +130,12 @@ def _prepare(examples: Mapping[str, list[Example]], config: Config) -> _Prepared
     device = choose_device()
     dtype = choose_dtype(resolve_precision_request(fine_tuning.training), device)
     base = load_base_model(fine_tuning, dtype, device)
-    _require_context(base, rows)
+    longest = max(len(row.token_ids) for found in rows.values() for row in found)
+    _require_context(base, longest)
+    choose_attention(base, device, longest)
     model = setup_peft_model(base, fine_tuning)
+    if device.type == "cpu":
+        replace_dropout(model)
     masters = MasterWeights(model, dtype)
     logger.info(
         "%d rows in %d optimizer steps of %d rows, %s on %s",
@@ -144,9 +150,8 @@ def _prepare(examples: Mapping[str, list[Example]], config: Config) -> _Prepared
     return _Prepared(rows, model, masters, writer, plan)
 
 
-def _require_context(base: PreTrainedModel, rows: Mapping[str, list[Row]]) -> None:
+def _require_context(base: PreTrainedModel, longest: int) -> None:
     """Models with a table of positions would stop with an index error, others get worse unseen."""
-    longest = max(len(row.token_ids) for found in rows.values() for row in found)
     context = getattr(base.config, "max_position_embeddings", None)
     if context is not None and longest > context:
         raise ConfigError(
