@@ -85,7 +85,8 @@ def test_a_gemtune_command_has_valid_arguments_paths_and_keys(
 ) -> None:
     params = parse(gemtune_words(words) or [])
     named = [path for value in params.values() for path in paths_in(value)]
-    assert [p for p in named if p not in outputs and not (ROOT / p).exists()] == []
+    written = [p for p in named if outputs.intersection((p, *p.parents))]
+    assert [p for p in named if p not in written and not (ROOT / p).exists()] == []
     values = [value for value in params.values() if isinstance(value, tuple)]
     files = [ROOT / p for value in values for p in value if (ROOT / p).is_file()]
     load_config(files, [word for value in values for word in value if "=" in str(word)])
@@ -159,7 +160,7 @@ def test_a_source_file_or_folder_in_the_text_exists(found: Passage) -> None:
     assert any((base / found.text).exists() for base in (ROOT, ROOT / "src" / "gemtune"))
 
 
-MODULE_SPANS = [found for found in SPANS if re.fullmatch(r"gemtune(\.\w+)+", found.text)]
+MODULE_SPANS = [found for found in SPANS if re.fullmatch(r"gemtune(\.(?!json)\w+)+", found.text)]
 
 
 @pytest.mark.parametrize("found", MODULE_SPANS, ids=lambda found: found.place)

@@ -71,6 +71,8 @@ def test_the_python_of_the_readme_trains_and_compares(trained: dict[str, Any]) -
     assert trained["comparison"].n_examples == N_ROWS
 
 
+# peft still asks transformers by the old name.
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 @pytest.mark.parametrize("block", PYTHON, ids=lambda block: block.place)
 @pytest.mark.usefixtures("trained")
 def test_the_python_shown_elsewhere_runs_after_that(block: Passage) -> None:

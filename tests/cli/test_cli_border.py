@@ -2,6 +2,9 @@
 
 import errno
 import os
+import re
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +47,24 @@ def test_a_place_that_cannot_be_used_is_exit_code_2_and_names_it(
     error, fix = capsys.readouterr().err.splitlines()
     assert error == f"error: runs/a: {why}"
     assert fix.startswith("fix: ")
+
+
+def local_modules() -> list[str]:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    extra = project["project"]["optional-dependencies"]["local"]
+    return [re.split("[<>=]", requirement)[0] for requirement in extra]
+
+
+@pytest.mark.parametrize("module", local_modules())
+def test_a_missing_module_of_the_local_extra_is_exit_code_9_with_the_pip_line(
+    module: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = ModuleNotFoundError(f"No module named '{module}.part'", name=f"{module}.part")
+    assert report_error(error, debug=False) == 9
+    assert capsys.readouterr().err.splitlines() == [
+        f"error: this command needs {module!r}, which is not installed",
+        "fix: pip install 'gemtune[local]'",
+    ]
 
 
 def test_any_other_refusal_is_a_bug(

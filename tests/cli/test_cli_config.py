@@ -57,6 +57,11 @@ def test_check_takes_a_file_whose_name_has_an_equals_sign(path: Path) -> None:
     assert run(["config", "check", "r=4.yaml"]) == 0
 
 
+def test_check_takes_an_override_that_is_longer_than_any_file_name(path: Path) -> None:
+    names = ", ".join(f"layers_{i}_proj" for i in range(100))
+    assert run(["config", "check", str(path), f"fine_tuning.lora.target_modules=[{names}]"]) == 0
+
+
 def test_check_lists_every_problem_and_ends_with_2(
     path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

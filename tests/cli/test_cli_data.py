@@ -57,7 +57,7 @@ def test_errors_go_to_stderr_with_exit_code_3(
     assert run(["data", "check", str(folder)]) == 3
     shown = capsys.readouterr()
     assert f"{folder / 'train.jsonl'}:7:19 E101 JSON_SYNTAX" in shown.err
-    assert "next: correct the rows above" in shown.out
+    assert "next: correct what is named above" in shown.out
 
 
 def test_a_missing_path_is_an_error_of_the_data(
@@ -99,13 +99,38 @@ def test_a_wrong_config_key_is_found_before_the_data_is_read(
 def test_token_lengths_and_rows_without_target_are_reported(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tokens = measure_splits(check_folder(folder), encode_characters, decode_characters, n_preview=1)
+    encoders = {"train": encode_characters, "test": encode_characters}
+    tokens = measure_splits(check_folder(folder), encoders, decode_characters, n_preview=1)
     assert tokens.lengths["train"].total.max == 6
     assert (tokens.lengths["train"].n_truncated, tokens.n_errors) == (1, 2)
     assert "train.jsonl:2 E114 NO_TARGET_TOKENS" in capsys.readouterr().err
     [shown] = tokens.previews
     assert shown.startswith(f"{folder / 'train.jsonl'}:1 ")
     assert shown.endswith("\n<s>q[[a]]\n")
+
+
+def test_test_rows_are_not_held_to_the_longest_row_of_training(
+    folder: Path, tiny_llama_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "test.jsonl").write_text(GOOD.replace('"q"', f'"{"q" * 90}"'))
+    words = ["data", "check", str(folder), f"fine_tuning.model={tiny_llama_dir}"]
+    assert run([*words, "--json", "data.max_length=80"]) == 0
+    shown = capsys.readouterr()
+    tokens = json.loads(shown.out)["splits"]["test"]["tokens"]
+    assert tokens["n_truncated"] == 0
+    assert tokens["total"]["max"] > 90
+    assert shown.err == ""
+
+
+def test_the_next_command_keeps_the_settings(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = folder / "my config.yaml"
+    config.write_text("data: {max_length: 64}")
+    words = ["data", "check", str(folder), "--no-tokens", "--config-path", str(config)]
+    assert run([*words, "data.template=plain"]) == 0
+    settings = f"--config-path '{config}' data.template=plain"
+    assert capsys.readouterr().out.endswith(f"next: gemtune finetune {folder} OUT_DIR {settings}\n")
 
 
 def test_the_preview_cuts_long_texts_in_the_middle() -> None:
@@ -119,6 +144,17 @@ def test_without_the_local_extra_one_line_says_what_is_missing(
     monkeypatch.setitem(sys.modules, "transformers", None)
     assert read_tokens(check_folder(folder), Config(), n_preview=1) is None
     assert "pip install 'gemtune[local]'" in capsys.readouterr().err
+
+
+def test_without_the_tokenizer_the_structure_is_reported_all_the_same(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["data", "check", str(folder), "fine_tuning.model=org/no-such-model"]) == 0
+    shown = capsys.readouterr()
+    left_out, way_out = shown.err.splitlines()
+    assert left_out.startswith("token lengths and preview are left out: model 'org/no-such-model'")
+    assert way_out.startswith("to get them: ")
+    assert shown.out.splitlines()[1].split() == ["rows", "2", "1"]
 
 
 def test_convert_writes_the_file_and_names_the_next_command(

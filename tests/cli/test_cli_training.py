@@ -123,6 +123,18 @@ def test_evaluate_as_json_is_the_metrics(
     assert json.loads(capsys.readouterr().out)["exact_match"] == 1.0
 
 
+def test_a_folder_is_not_taken_for_the_alias_of_the_same_name(
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "smollm2-135m").mkdir()
+    assert app.run(["evaluate", "./smollm2-135m", str(data_dir / "test.jsonl")]) == 4
+    assert "model folder smollm2-135m holds neither" in capsys.readouterr().err
+
+
 def test_compare_proves_a_gain_with_exit_code_0(
     data_dir: Path,
     tuned: Path,

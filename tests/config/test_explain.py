@@ -35,10 +35,16 @@ def test_an_unknown_key_names_the_nearest() -> None:
         explain_key("fine_tuning.lora.dropuot")
 
 
+def test_an_unknown_key_with_nothing_near_is_named_alone() -> None:
+    with pytest.raises(ConfigError, match=r"^unknown key 'data\.max_length\.qq'$"):
+        explain_key("data.max_length.qq")
+
+
 def test_a_bound_is_told_in_full() -> None:
-    node = find_node(("evaluation", "bootstrap_samples"))
-    assert node is not None
-    assert describe(node) == "a whole number, at least 100, at most 1000000"
+    for name, text in (("bootstrap_samples", "at most 1000000"), ("seed", f"below {2**63}")):
+        node = find_node(("evaluation", name))
+        assert node is not None
+        assert describe(node).endswith(text)
 
 
 @pytest.mark.parametrize("path", list(all_paths()))

@@ -50,6 +50,7 @@ LINE_7 = {
     "number beyond all bounds": (row(note=1).replace("1}", "1e999}"), "E112", 53),
     "integer of 5000 digits": (row(note=1).replace("1}", "1" * 5000 + "}"), "E112", 53),
     "boolean id": (row(id=True), "E112", None),
+    "fractional id": (row(id=1.5), "E112", None),
     "references are no list": (row(references="a"), "E112", None),
     "empty target": (row(output_text=""), "E113", None),
     "blank prompt": (row(input_text=" \u00a0\t"), "E113", None),
@@ -199,6 +200,13 @@ def test_a_file_without_permission_is_unreadable(tmp_path: Path) -> None:
     path.write_text(GOOD[0])
     path.chmod(0)
     assert check_file(path).problems[0].kind is Kind.UNREADABLE
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that fails to read")
+def test_an_error_while_reading_is_an_error_of_the_file() -> None:
+    [problem] = check_file(Path("/proc/self/mem")).problems
+    assert problem.kind is Kind.UNREADABLE
+    assert "Input/output error" in problem.message
 
 
 def test_a_file_that_grows_while_it_is_read_is_an_error(tmp_path: Path) -> None:

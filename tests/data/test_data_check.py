@@ -54,10 +54,10 @@ def test_repeats_are_found_within_and_across_batches(batch_rows: int) -> None:
 
 
 def test_extra_keys_are_one_warning_with_a_count(tmp_path: Path) -> None:
-    path = write_pairs(tmp_path / "f.jsonl", ("q", "a"), ("r", "b"), id="x", group=1)
+    path = write_pairs(tmp_path / "f.jsonl", ("q", "a"), ("r", "b"), id="x", group=1, note="n")
     report = check_file(path)
     assert report.counts == {"EXTRA_KEY": 2}
-    assert "2 ('group')" in report.problems[0].message
+    assert "2 ('note')" in report.problems[0].message
 
 
 def test_test_rows_in_the_training_data_are_leaks_whatever_case_and_space(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from gemtune.config.schema import Config, DataConfig, FineTuningConfig
-from gemtune.errors import DataError, UsageError
+from gemtune.errors import ArtefactError, DataError, UsageError
 from gemtune.evaluation.comparison import compare_models
 from gemtune.evaluation.metrics import evaluate_model
 from gemtune.models.adapter_files import write_adapter_record
@@ -83,6 +83,74 @@ def test_the_base_is_asked_with_the_template_that_the_adapter_was_trained_with(
     assert decode["base"]["data"]["separator"] == " => "
     # B of a fresh adapter is zero, so both sides are the same function.
     assert found.primary.rows.tie == 20
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_an_adapter_keeps_its_template_beside_a_base_that_was_asked_with_another(
+    make_model: MakeModel, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    base, adapter, test_data = make_model(0), tmp_path / "adapter", write_rows("t.jsonl", ROWS)
+    network = AutoModelForCausalLM.from_pretrained(base)
+    get_peft_model(network, LoraConfig(target_modules=["q_proj"])).save_pretrained(str(adapter))
+    template = DataConfig(template="plain", separator=" => ")
+    write_adapter_record(adapter, FineTuningConfig(model=str(base)), template)
+    evaluate_model(base, test_data, tmp_path / "base", config=CONFIG)
+
+    found = compare_models(tmp_path / "base", adapter, test_data, tmp_path / "out", config=CONFIG)
+
+    decode = read_json(tmp_path / "out/tuned/metrics.json")["decode"]
+    assert decode["data"]["separator"] == " => "
+    assert found.notes[-1] == "separator differs: '\\n' (base), ' => ' (tuned)"
+
+
+def test_a_misspelt_base_is_found_before_the_tuned_model_answers(
+    make_model: MakeModel, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    seen: list[str] = []
+
+    with pytest.raises(ArtefactError, match="there is no such file or folder"):
+        compare_models(
+            tmp_path / "no" / "model",
+            make_model(1),
+            write_rows("test.jsonl", ROWS),
+            tmp_path / "out",
+            config=CONFIG,
+            on_progress=lambda side, n_done, n_all: seen.append(side),
+        )
+
+    assert not seen
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_comparison_that_is_cut_off_leaves_no_older_result(
+    make_model: MakeModel, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    test_data, out = write_rows("test.jsonl", ROWS), tmp_path / "out"
+    base, tuned = (write_rows(name, predictions(2)) for name in ("base.jsonl", "tuned.jsonl"))
+    compare_models(base, tuned, test_data, out, config=CONFIG)
+
+    def cut_off(side: str, n_done: int, n_all: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compare_models(base, make_model(1), test_data, out, config=CONFIG, on_progress=cut_off)
+
+    assert sorted(path.name for path in out.iterdir()) == ["base", "tuned"]
+
+
+@pytest.mark.parametrize("foreign", ["[0.5]", '{"decode": {"beams": 4}}', "{broken"])
+def test_a_metrics_file_of_another_tool_says_nothing_about_decoding(
+    foreign: str, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    for role in ("base", "tuned"):
+        write_rows(f"{role}/predictions.jsonl", predictions(3))
+        (tmp_path / role / "metrics.json").write_text(foreign, "utf-8")
+
+    found = compare_models(
+        tmp_path / "base", tmp_path / "tuned", write_rows("t.jsonl", ROWS), config=CONFIG
+    )
+
+    assert "not known" in found.notes[-1]
 
 
 def test_each_side_is_scored_as_evaluate_model_scores_it(

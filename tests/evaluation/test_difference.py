@@ -1,6 +1,7 @@
 """From two scored sides to figures, intervals and a verdict."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -97,7 +98,32 @@ def test_sides_that_were_decoded_differently_are_noted() -> None:
 
     found = compare_sides(side(rows, 50), half, rows, CONFIG)
 
-    assert found.notes[-1] == "dtype differs: fp32 (base), bf16 (tuned)"
+    assert found.notes[-1] == "dtype differs: 'fp32' (base), 'bf16' (tuned)"
+
+
+def test_another_template_is_noted_but_not_another_length_in_training() -> None:
+    rows = examples(100)
+    base = {**SETTINGS, "data": {"template": "chat", "separator": "\n", "max_length": 64}}
+    tuned = {**SETTINGS, "data": {"template": "plain", "separator": "\n", "max_length": 128}}
+
+    found = compare_sides(side(rows, 50, base), side(rows, 50, tuned), rows, CONFIG)
+
+    assert [note for note in found.notes if "differs" in note] == [
+        "template differs: 'chat' (base), 'plain' (tuned)"
+    ]
+
+
+@pytest.mark.parametrize(("metric", "n_notes"), [("rougeL", 1), ("bleu", 0)])
+def test_references_that_rouge_cannot_read_are_noted(metric: str, n_notes: int) -> None:
+    latin, greek = examples(100), Message("assistant", "\u03c7\u03b1\u03af\u03c1\u03b5")
+    rows = [replace(latin[0], messages=(latin[0].messages[0], greek)), *latin[1:]]
+    config = CONFIG.model_copy(update={"primary_metric": metric})
+
+    found = compare_sides(side(rows, 50), side(rows, 50), rows, config)
+
+    notes = [note for note in found.notes if note.startswith("ROUGE reads a-z and 0-9 only")]
+    assert len(notes) == n_notes
+    assert all("1 of 100 references" in note for note in notes)
 
 
 def test_unknown_decode_settings_are_noted() -> None:

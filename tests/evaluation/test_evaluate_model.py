@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from gemtune.config.schema import Config
-from gemtune.errors import ArtefactError, DataError
+from gemtune.errors import ArtefactError, DataError, ResourceError
 from gemtune.evaluation.metrics import evaluate_model
 
 MakeModel = Callable[[int], Path]
@@ -165,6 +166,43 @@ def test_a_run_that_is_cut_off_keeps_its_predictions_and_no_old_metrics(
 
     assert [path.name for path in out.iterdir()] == ["predictions.jsonl"]
     assert 6 <= len((out / "predictions.jsonl").read_text("utf-8").splitlines()) < 12
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_running_out_of_memory_names_what_to_lower(
+    error: Exception, make_model: MakeModel, write_rows: WriteRows
+) -> None:
+    def fail(n_done: int, n_all: int) -> None:
+        raise error
+
+    with pytest.raises(ResourceError, match="batches of 99 tokens") as caught:
+        evaluate_model(
+            make_model(0),
+            write_rows("test.jsonl", ROWS),
+            config=config(batch_tokens=99),
+            on_progress=fail,
+        )
+
+    assert "lower evaluation.batch_tokens" in caught.value.fix
+
+
+def test_any_other_fault_of_torch_stays_what_it_is(
+    make_model: MakeModel, write_rows: WriteRows
+) -> None:
+    def fail(n_done: int, n_all: int) -> None:
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        evaluate_model(
+            make_model(0), write_rows("test.jsonl", ROWS), config=config(), on_progress=fail
+        )
 
 
 def test_without_an_output_folder_nothing_is_written(

@@ -26,6 +26,7 @@ from gemtune.errors import ConfigError, DataError, NotFiniteError, UsageError
 from gemtune.fine_tuning.rows import encode_rows
 from gemtune.fine_tuning.step import mean_loss
 from gemtune.fine_tuning.train import FinetuneResult, finetune_model
+from gemtune.models.load import load_model_for_generation
 from gemtune.models.template import row_encoder
 
 WriteTask = Callable[..., Path]
@@ -274,4 +275,66 @@ def test_a_warmup_beyond_half_of_the_run_is_cut_with_a_warning(
     finetune_model(data_dir, tmp_path / "run", config)
     assert caplog.messages == [
         "fine_tuning.training.warmup_steps=9 is more than half of the 3 steps: 1 are used"
+    ]
+
+
+@pytest.mark.parametrize("bias", ["none", "all"])
+def test_the_record_counts_the_whole_base(
+    bias: str, data_dir: Path, tiny_gpt2_dir: Path, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    config = make_config(
+        tiny_gpt2_dir, "fine_tuning.training.max_steps=1", f"fine_tuning.lora.bias={bias}"
+    )
+    result = finetune_model(data_dir, tmp_path / "run", config)
+    base = AutoModelForCausalLM.from_pretrained(str(tiny_gpt2_dir))
+    counted = run_json(result.output_dir)["model"]["base_parameters"]
+    assert counted == sum(weight.numel() for weight in base.parameters())
+
+
+def test_an_adapter_finds_a_base_that_was_named_from_another_folder(
+    data_dir: Path,
+    tiny_llama_dir: Path,
+    make_config: MakeConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tiny_llama_dir.parent)
+    config = make_config(Path(tiny_llama_dir.name), "fine_tuning.training.max_steps=1")
+    result = finetune_model(data_dir, tmp_path / "run", config)
+    monkeypatch.chdir(tmp_path)
+    load_model_for_generation(result.output_dir, revision=None, precision="fp32")
+
+
+def test_more_than_one_chat_template_is_published_too(
+    data_dir: Path, tiny_llama_dir: Path, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    model_dir = shutil.copytree(tiny_llama_dir, tmp_path / "model")
+    (model_dir / "additional_chat_templates").mkdir()
+    tools = model_dir / "additional_chat_templates" / "tool_use.jinja"
+    shutil.copyfile(model_dir / "chat_template.jinja", tools)
+    config = make_config(model_dir, "fine_tuning.training.max_steps=1")
+    for _ in range(2):
+        result = finetune_model(data_dir, tmp_path / "run", config, overwrite=True)
+        assert (result.output_dir / "additional_chat_templates" / "tool_use.jinja").exists()
+
+
+def test_settings_without_effect_are_told(
+    tiny_llama_dir: Path,
+    write_task: WriteTask,
+    make_config: MakeConfig,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "gemtune")
+    data = write_task(tmp_path / "data", n_train=8, n_val=0)
+    config = make_config(
+        tiny_llama_dir,
+        "fine_tuning.revision=main",
+        "fine_tuning.training.early_stopping_patience=3",
+        "fine_tuning.training.max_steps=1",
+    )
+    finetune_model(data, tmp_path / "run", config)
+    assert [message.partition(" has no effect")[0] for message in caplog.messages] == [
+        "fine_tuning.training.early_stopping_patience",
+        "fine_tuning.revision",
     ]

@@ -35,3 +35,12 @@ def test_rows_without_a_token_to_learn_are_all_named_at_once() -> None:
     assert "train.jsonl:3" in str(caught.value)
     assert "train.jsonl:9" in str(caught.value)
     assert "train.jsonl:4" not in str(caught.value)
+
+
+def test_cut_rows_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    def encode(found: Example) -> EncodedRow:
+        return EncodedRow([1, 2], [False, True], truncated=found.id == "long", n_prompt_tokens=1)
+
+    encode_rows([example("long", 1), example("short", 2)], encode)
+    [message] = caplog.messages
+    assert message.startswith("1 of 2 rows of train.jsonl exceed data.max_length")

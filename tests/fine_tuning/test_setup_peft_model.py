@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import AutoModelForCausalLM, MambaConfig, PreTrainedModel
 
 from gemtune.config.schema import FineTuningConfig, LoraConfig, TrainingConfig
 from gemtune.errors import ConfigError
@@ -159,3 +159,10 @@ def test_an_impossible_start_names_the_key(
     with pytest.raises(ConfigError, match=message) as caught:
         setup_peft_model(llama, settings(lora))
     assert caught.value.fix.endswith(fix)
+
+
+def test_a_layer_that_peft_cannot_adapt_is_an_error_in_the_config() -> None:
+    config = MambaConfig(vocab_size=64, hidden_size=16, state_size=4, num_hidden_layers=1)
+    model = AutoModelForCausalLM.from_config(config)
+    with pytest.raises(ConfigError, match=r"PEFT cannot adapt this model: .*'out_proj'"):
+        setup_peft_model(model, FineTuningConfig())

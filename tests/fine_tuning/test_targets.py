@@ -1,7 +1,7 @@
 """Which layers get an adapter, for each family and each way of naming them."""
 
 import pytest
-from transformers import PreTrainedModel
+from transformers import AutoModelForCausalLM, Gemma3Config, PreTrainedModel
 
 from gemtune.errors import ConfigError
 from gemtune.fine_tuning.targets import describe_targets, find_target_modules
@@ -75,3 +75,23 @@ def test_a_broken_expression_says_what_is_wrong_with_it(llama: PreTrainedModel) 
 def test_layers_are_described_by_kind_and_number() -> None:
     names = ["h.0.attn.c_attn", "h.0.mlp.c_fc", "h.1.attn.c_attn"]
     assert describe_targets(names) == "2 x c_attn, 1 x c_fc"
+
+
+def test_no_name_at_all_selects_nothing_and_says_so(llama: PreTrainedModel) -> None:
+    with pytest.raises(ConfigError, match=r"no layer of this model matches '\[\]'"):
+        find_target_modules(llama, [])
+
+
+def test_layers_that_no_text_goes_through_get_no_adapter() -> None:
+    text = {
+        "vocab_size": 64, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
+    }  # fmt: skip
+    vision = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1,
+        "num_attention_heads": 4, "image_size": 28, "patch_size": 14,
+    }  # fmt: skip
+    config = Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4)
+    model = AutoModelForCausalLM.from_config(config)
+    assert_selects(find_target_modules(model, "all-linear"), LLAMA_LAYERS)
+    assert_selects(find_target_modules(model, ["q_proj"]), ["q_proj"])

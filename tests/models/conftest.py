@@ -47,8 +47,25 @@ def pickle_trap(canary: Path) -> bytes:
 @pytest.fixture(scope="session")
 def tiny_gguf(tiny_llama_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The weights and the vocabulary of `tiny_llama_dir` in one GGUF file."""
-    path = tmp_path_factory.mktemp("gguf") / "tiny-llama.gguf"
-    config: PretrainedConfig = AutoConfig.from_pretrained(str(tiny_llama_dir))
+    weights = load_file(tiny_llama_dir / "model.safetensors")
+    return _write_gguf(tmp_path_factory.mktemp("gguf"), tiny_llama_dir, weights)
+
+
+@pytest.fixture
+def gguf_without(tiny_llama_dir: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """The same file without one of the weights."""
+
+    def write(name: str) -> Path:
+        weights = load_file(tiny_llama_dir / "model.safetensors")
+        del weights[name]
+        return _write_gguf(tmp_path, tiny_llama_dir, weights)
+
+    return write
+
+
+def _write_gguf(folder: Path, model_dir: Path, weights: Mapping[str, torch.Tensor]) -> Path:
+    path = folder / "tiny-llama.gguf"
+    config: PretrainedConfig = AutoConfig.from_pretrained(str(model_dir))
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny")
     writer.add_block_count(config.num_hidden_layers)
@@ -61,8 +78,8 @@ def tiny_gguf(tiny_llama_dir: Path, tmp_path_factory: pytest.TempPathFactory) ->
     writer.add_rope_freq_base(10_000.0)
     writer.add_rope_dimension_count(config.head_dim)
     writer.add_vocab_size(config.vocab_size)
-    _add_tokenizer(writer, load_tokenizer(FineTuningConfig(model=str(tiny_llama_dir))))
-    _add_weights(writer, load_file(tiny_llama_dir / "model.safetensors"), config)
+    _add_tokenizer(writer, load_tokenizer(FineTuningConfig(model=str(model_dir))))
+    _add_weights(writer, weights, config)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -12,9 +12,11 @@ from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
+    RwkvConfig,
+    RwkvForCausalLM,
 )
 
-from gemtune.errors import UsageError
+from gemtune.errors import ArtefactError, UsageError
 from gemtune.models.generate import Answer, Progress, generate_answers, plan_batches
 
 VOCABULARY = 96
@@ -214,3 +216,10 @@ def test_a_batch_plan_covers_every_prompt_once_within_the_budget() -> None:
     assert plan[0] == [7]  # larger than the budget by itself
     for batch in plan[1:]:
         assert (max(lengths[i] for i in batch) + 10) * len(batch) <= 120
+
+
+def test_a_model_that_ignores_the_cache_is_refused() -> None:
+    # It would answer each token from the one before it alone, and nobody would see it.
+    config = RwkvConfig(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=2)
+    with pytest.raises(ArtefactError, match="RwkvForCausalLM has no key-value cache"):
+        answers(RwkvForCausalLM(config))

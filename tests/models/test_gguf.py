@@ -1,11 +1,12 @@
 """GGUF files become safetensors folders: once, right, and never half."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from gemtune.config.schema import DataConfig, FineTuningConfig
 from gemtune.data.examples import Message
@@ -93,6 +94,26 @@ def test_a_cut_file_is_refused_and_leaves_nothing(
         converted_folder(path)
 
     assert [entry.name for entry in empty_cache.iterdir() if entry.is_dir()] == []
+
+
+def test_a_file_without_some_of_its_weights_is_refused_and_leaves_nothing(
+    gguf_without: Callable[[str], Path], empty_cache: Path
+) -> None:
+    path = gguf_without("model.layers.1.mlp.up_proj.weight")
+
+    with pytest.raises(ArtefactError, match=r"1 weights are missing .*layers\.1\.mlp\.up_proj"):
+        converted_folder(path)
+
+    assert [entry.name for entry in empty_cache.iterdir() if entry.is_dir()] == []
+
+
+def test_a_file_without_an_output_layer_shares_that_of_the_input(
+    gguf_without: Callable[[str], Path], empty_cache: Path
+) -> None:
+    folder = converted_folder(gguf_without("lm_head.weight"))
+
+    assert folder.parent == empty_cache
+    assert AutoConfig.from_pretrained(str(folder)).tie_word_embeddings
 
 
 @pytest.mark.slow

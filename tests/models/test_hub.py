@@ -67,6 +67,7 @@ def hub(tiny_llama_dir: Path) -> Iterator[FakeHub]:
     files["pytorch_model.bin"] = b"a pickle that nobody may fetch"
     files["modeling_evil.py"] = b"raise SystemExit('code of a checkpoint ran')"
     files["README.md"] = b"# not needed"
+    files["consolidated.safetensors"] = b"the same weights once more, for another library"
     server = _Server(files)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import LoraConfig, PeftModel, PromptTuningConfig, TaskType, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
@@ -167,4 +167,15 @@ def test_a_damaged_adapter_folder_is_refused(
     (tmp_path / "adapter" / name).write_text(content)
 
     with pytest.raises(ArtefactError):
+        load(tmp_path / "adapter")
+
+
+def test_an_adapter_of_the_prompt_is_refused(tiny_llama_dir: Path, tmp_path: Path) -> None:
+    base = load_base(tiny_llama_dir)
+    base.name_or_path = str(tiny_llama_dir)
+    prompt = PromptTuningConfig(task_type=TaskType.CAUSAL_LM, num_virtual_tokens=2)
+    with quiet_transformers():
+        get_peft_model(base, prompt).save_pretrained(str(tmp_path / "adapter"))
+
+    with pytest.raises(ArtefactError, match="changes the prompt and not the weights"):
         load(tmp_path / "adapter")

@@ -224,3 +224,14 @@ def test_a_tokenizer_is_loaded_without_the_weights(tiny_llama_dir: Path, copy_of
     tokenizer = load_tokenizer(FineTuningConfig(model=str(folder)))
 
     assert tokenizer.eos_token == "<|endoftext|>"
+
+
+def test_a_quantized_model_that_takes_another_package_names_it(
+    tiny_llama_dir: Path, copy_of: CopyOf
+) -> None:
+    folder = copy_of(tiny_llama_dir)
+    quantization = {"quant_method": "gptq", "bits": 4, "group_size": 32}
+    change_json(folder / "config.json", quantization_config=quantization)
+
+    with pytest.raises(ArtefactError, match=r"cannot be read: Loading a GPTQ .*pip install"):
+        load_base(folder)

@@ -7,7 +7,7 @@ import pytest
 
 from gemtune.errors import ArtefactError, MissingExtraError
 from gemtune.models import source
-from gemtune.models.source import ModelSource, find_source, model_folder
+from gemtune.models.source import ModelSource, find_source, lasting_name, model_folder
 
 
 def test_a_model_folder_is_used_where_it_is(tiny_llama_dir: Path) -> None:
@@ -107,3 +107,14 @@ def test_an_adapter_is_found_but_is_no_base_model(
     assert find_source(str(folder)) == ModelSource("adapter", str(folder))
     with pytest.raises(ArtefactError, match="is an adapter, not a base model"):
         model_folder(str(folder), None, with_weights=True)
+
+
+def test_a_lasting_name_finds_a_folder_from_anywhere_and_leaves_other_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "smollm2-135m").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    assert lasting_name("mine") == str(tmp_path / "mine")
+    assert [lasting_name(name) for name in ("smollm2-135m", "gpt2")] == ["smollm2-135m", "gpt2"]

@@ -31,6 +31,17 @@ REWRITES_HISTORY = (
     "{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
+# Qwen 3 in short: it thinks unless it is asked not to.
+THINKS = (
+    "{% for message in messages %}"
+    "<|im_start|>{{ message['role'] }}\n"
+    "{% if loop.last and message['role'] == 'assistant' %}<think></think>{% endif %}"
+    "{{ message['content'] }}<|im_end|>\n"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and not enable_thinking %}<think></think>{% endif %}"
+    "{% endif %}"
+)
 WRITES_BOS_AND_EOS = (
     "<s>{% for message in messages %}"
     "{% if message['role'] == 'user' %}[INST] {{ message['content'] | trim }} [/INST]"
@@ -373,3 +384,14 @@ def test_any_chat_text_keeps_mask_and_prompt(
         contents,
         [f"{answer}<|im_end|>" for answer in contents[1::2]],
     )
+
+
+def test_a_model_that_can_think_is_asked_not_to_and_learns_the_answer_alone(
+    make_tokenizer: MakeTokenizer,
+) -> None:
+    tokenizer = make_tokenizer(chat_template=THINKS)
+
+    row = row_encoder(tokenizer, DataConfig())(example("hi", "the answer"))
+
+    assert trained_texts(tokenizer, row) == ["the answer<|im_end|>"]
+    assert untrained_text(tokenizer, row).endswith("assistant\n<think></think>")

@@ -114,3 +114,29 @@ def test_the_lock_of_a_run_is_the_file_run_lock(tmp_path: Path) -> None:
         open_run(tmp_path, overwrite=False),
     ):
         pytest.fail("the run was opened twice")
+
+
+@pytest.mark.parametrize("name", ["checkpoints/step-9/model", "adapter_config.json", "config.json"])
+def test_results_of_others_are_not_replaced_unasked(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
+    with (
+        pytest.raises(UsageError, match=f"holds {name.split('/')[0]}, which is not of a run"),
+        open_run(tmp_path, overwrite=False),
+    ):
+        pytest.fail("the run was opened")
+    assert (tmp_path / name).exists()
+
+
+def test_a_failed_start_leaves_a_parent_that_another_run_uses_by_now(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), open_run(tmp_path / "runs" / "a", overwrite=False):
+        (tmp_path / "runs" / "b").mkdir()
+        raise KeyError
+    assert names(tmp_path) == ["runs", "runs/b"]
+
+
+def test_what_a_killed_save_left_does_not_tell_what_to_clear(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / ".best.x" / "new").mkdir(parents=True)
+    (tmp_path / "new").touch()
+    clear_run(tmp_path)
+    assert names(tmp_path) == ["new"]

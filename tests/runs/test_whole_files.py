@@ -86,3 +86,12 @@ def test_installed_files_replace_their_namesakes_and_no_others(tmp_path: Path) -
     install_files(source, target)
     assert (target / "a").read_text(encoding="utf-8") == "new"
     assert names(target) == ["a", "b"]
+
+
+def test_a_folder_is_installed_with_all_below_it(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    replace_folder(source / "deep", lambda new: (new / "a").touch())
+    target.mkdir()
+    for _ in range(2):
+        install_files(source, target)
+        assert names(target) == ["deep", "deep/a"]

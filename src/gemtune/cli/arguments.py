@@ -29,6 +29,11 @@ def path_argument(name: str, metavar: str) -> Callable[[Callable[P, R]], Callabl
     return click.argument(name, metavar=metavar, type=click.Path(path_type=Path))
 
 
+def model_argument(name: str, metavar: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Add a model as the words of the user: as a path, `./gpt2` would become the hub id `gpt2`."""
+    return click.argument(name, metavar=metavar, type=str)
+
+
 def output_dir_option(command: Callable[P, R]) -> Callable[P, R]:
     """Add `--output-dir DIR` as `output_dir`."""
     return click.option(

@@ -14,9 +14,19 @@ EXIT_BUG = 1
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
-_EXTRA_OF_MODULE = dict.fromkeys(
-    ("gguf", "peft", "psutil", "safetensors", "tensorboard", "torch", "transformers"), "local"
+_LOCAL_MODULES = (
+    "gguf",
+    "httpx2",
+    "huggingface_hub",
+    "jinja2",
+    "peft",
+    "psutil",
+    "safetensors",
+    "tensorboard",
+    "torch",
+    "transformers",
 )
+_EXTRA_OF_MODULE = dict.fromkeys(_LOCAL_MODULES, "local")
 
 
 def report_error(error: BaseException, *, debug: bool) -> int:

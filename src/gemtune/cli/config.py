@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from gemtune.cli.arguments import config_arguments
+
 
 @click.group()
 def config() -> None:
@@ -12,16 +14,15 @@ def config() -> None:
 
 
 @config.command()
-@click.option("--config-path", "paths", type=click.Path(path_type=Path), multiple=True)
+@config_arguments
 @click.option("--json", "as_json", is_flag=True, help="JSON, as a run keeps it.")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-def show(paths: tuple[Path, ...], as_json: bool, overrides: tuple[str, ...]) -> None:
+def show(config_paths: tuple[Path, ...], overrides: tuple[str, ...], as_json: bool) -> None:
     """Print every key as a run would see it: defaults < files < KEY=VALUE."""
     from gemtune.config.dump import dump_resolved, dump_yaml
     from gemtune.config.load import load_config
 
     dump = dump_resolved if as_json else dump_yaml
-    click.echo(dump(load_config(paths, overrides)), nl=False)
+    click.echo(dump(load_config(config_paths, overrides)), nl=False)
 
 
 @config.command()
@@ -30,12 +31,20 @@ def check(words: tuple[str, ...]) -> None:
     """Find every mistake in config files, each with its line and the nearest right key."""
     from gemtune.config.load import load_config
 
-    overrides = [word for word in words if "=" in word and not Path(word).exists()]
+    overrides = [word for word in words if "=" in word and not _is_there(word)]
     paths = [Path(word) for word in words if word not in overrides]
     load_config(paths, overrides)
     flags = [word for path in paths for word in ("--config-path", str(path))]
     click.echo(f"ok: {', '.join(words)}")
     click.echo(f"next: gemtune finetune DATA_DIR OUT_DIR {shlex.join([*flags, *overrides])}")
+
+
+def _is_there(word: str) -> bool:
+    try:
+        return Path(word).exists()
+    except OSError:
+        # An override may be longer than any file name.
+        return False
 
 
 @config.command()

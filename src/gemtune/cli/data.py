@@ -1,6 +1,7 @@
 """`gemtune data`: check training data and change its format."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,7 +65,8 @@ def check(
     print_table(report, tokens)
     for text in tokens.previews if tokens else ():
         click.echo(text)
-    _print_next(source, report, failed=failed)
+    settings = [word for path in config_paths for word in ("--config-path", str(path))]
+    _print_next(source, [*settings, *overrides], failed=failed)
     return _EXIT_DATA if failed else 0
 
 
@@ -79,7 +81,7 @@ def convert(source: Path, target: Path, name: "Format", overwrite: bool) -> None
 
     n_rows = convert_file(source, target, name, overwrite=overwrite)
     click.echo(f"{n_rows} rows in format {name} are in {target}")
-    click.echo(f"next: gemtune data check {target}")
+    click.echo(f"next: gemtune {shlex.join(['data', 'check', str(target)])}")
 
 
 def _check(source: Path) -> "FolderReport":
@@ -94,10 +96,13 @@ def _check(source: Path) -> "FolderReport":
     )
 
 
-def _print_next(source: Path, report: "FolderReport", *, failed: bool) -> None:
+def _print_next(source: Path, settings: list[str], *, failed: bool) -> None:
+    again = shlex.join(["data", "check", str(source), *settings])
+    folder = source if source.is_dir() else source.parent
+    train = shlex.join(["finetune", str(folder), "OUT_DIR", *settings])
     if failed:
-        click.echo(f"next: correct the rows above, then: gemtune data check {source}")
+        click.echo(f"next: correct what is named above, then: gemtune {again}")
     elif source.is_dir():
-        click.echo(f"next: gemtune finetune {source} OUT_DIR")
+        click.echo(f"next: gemtune {train}")
     else:
-        click.echo(f"{source} is sound; next: gemtune finetune {source.parent} OUT_DIR")
+        click.echo(f"{source} is sound; next: gemtune {train}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gemtune.cli.data_report import print_problem
+from gemtune.errors import PrerequisiteError
 
 if TYPE_CHECKING:
     from gemtune.config.schema import Config
@@ -35,7 +36,8 @@ class Tokens:
 def read_tokens(report: "FolderReport", config: "Config", *, n_preview: int) -> Tokens | None:
     """Count the tokens of every split with the tokenizer that `config` names.
 
-    None, with a line on stderr, where the `local` extra is not installed.
+    None, with a line on stderr, where the `local` extra is not installed or the tokenizer cannot be
+    had: what was found in the structure is worth showing without it.
     """
     if not all(importlib.util.find_spec(module) for module in ("torch", "transformers")):
         click.echo("token lengths and preview need: pip install 'gemtune[local]'", err=True)
@@ -43,24 +45,36 @@ def read_tokens(report: "FolderReport", config: "Config", *, n_preview: int) -> 
     from gemtune.models.load import load_tokenizer
     from gemtune.models.template import row_encoder
 
-    tokenizer = load_tokenizer(config.fine_tuning)
+    try:
+        tokenizer = load_tokenizer(config.fine_tuning)
+    except PrerequisiteError as error:
+        click.echo(f"token lengths and preview are left out: {error}", err=True)
+        click.echo(f"to get them: {error.fix}", err=True)
+        return None
     encode = row_encoder(tokenizer, config.data)
+    uncut = config.data.model_copy(update={"max_length": sys.maxsize})
 
     def decode(token_ids: Sequence[int]) -> str:
         # The tokenizer decodes batches too, so its annotation does not promise one text.
         return str(tokenizer.decode(list(token_ids)))
 
-    return measure_splits(report, encode, decode, n_preview=n_preview)
+    # Evaluation does not cut test rows at `data.max_length`, so the check must not complain of it.
+    encoders = {"test": row_encoder(tokenizer, uncut)}
+    encoders = {name: encoders.get(name, encode) for name in report.splits}
+    return measure_splits(report, encoders, decode, n_preview=n_preview)
 
 
 def measure_splits(
     report: "FolderReport",
-    encode: "Callable[[Example], EncodedRow]",
+    encoders: "Mapping[str, Callable[[Example], EncodedRow]]",
     decode: Callable[[Sequence[int]], str],
     *,
     n_preview: int,
 ) -> Tokens:
-    """Count the tokens of every split, print what is wrong with them, and preview the first."""
+    """Count the tokens of every split, print what is wrong with them, and preview the first.
+
+    `encoders` holds, for each split, what turns its rows into tokens.
+    """
     from gemtune.data.lengths import measure_tokens
     from gemtune.data.problems import ProblemLog
 
@@ -68,16 +82,16 @@ def measure_splits(
     lengths = {
         name: measured
         for name, split in report.splits.items()
-        if (measured := measure_tokens(split.path, encode, log))
+        if (measured := measure_tokens(split.path, encoders[name], log))
     }
     for problem in log.problems():
         print_problem(problem)
-    first = next(iter(report.splits.values()))
+    first, split = next(iter(report.splits.items()))
     return Tokens(
         lengths=lengths,
         problems=log.problems(),
         n_errors=log.n_of("error"),
-        previews=tuple(_previews(first.path, encode, decode, n_preview)),
+        previews=tuple(_previews(split.path, encoders[first], decode, n_preview)),
     )
 
 

@@ -11,6 +11,7 @@ import click
 from gemtune.cli.arguments import (
     config_arguments,
     json_option,
+    model_argument,
     output_dir_option,
     path_argument,
 )
@@ -55,13 +56,13 @@ def finetune(
 
 
 @click.command()
-@path_argument("model", "MODEL")
+@model_argument("model", "MODEL")
 @path_argument("test_data", "TEST.jsonl")
 @config_arguments
 @output_dir_option
 @json_option
 def evaluate(
-    model: Path,
+    model: str,
     test_data: Path,
     overrides: tuple[str, ...],
     config_paths: tuple[Path, ...],
@@ -90,19 +91,19 @@ def evaluate(
         click.echo(f"{name:20} {value:.4f}" if isinstance(value, float) else f"{name:20} {value}")
     if output_dir:
         click.echo(f"answers and scores are in {output_dir}")
-    click.echo(f"next: gemtune compare BASE {model} {test_data}")
+    click.echo(f"next: gemtune {shlex.join(['compare', 'BASE', model, str(test_data)])}")
 
 
 @click.command()
-@path_argument("base", "BASE")
-@path_argument("tuned", "TUNED")
+@model_argument("base", "BASE")
+@model_argument("tuned", "TUNED")
 @path_argument("test_data", "TEST.jsonl")
 @config_arguments
 @output_dir_option
 @json_option
 def compare(
-    base: Path,
-    tuned: Path,
+    base: str,
+    tuned: str,
     test_data: Path,
     overrides: tuple[str, ...],
     config_paths: tuple[Path, ...],
@@ -145,10 +146,10 @@ def compare(
 
 def describe_result(result: "FinetuneResult") -> str:
     """What a run reached and where it is, in words."""
-    rate = result.n_tokens / result.seconds
+    from gemtune.monitoring.durations import in_words
+
     lines = [
-        f"trained {result.n_steps} steps, {result.n_tokens:,} tokens in {result.seconds:.0f} s "
-        f"({rate:.0f} tokens/s)"
+        f"trained {result.n_steps} steps, {result.n_tokens:,} tokens in {in_words(result.seconds)}"
     ]
     if result.base_loss is not None and result.best_loss is not None:
         early = ", stopped early" if result.stopped_early else ""

@@ -66,7 +66,7 @@ def describe(node: Node) -> str:
     if choices := choices_of(node):
         return f"{'one of ' if len(choices) > 1 else ''}{', '.join(choices)}"
     words = [_KINDS[node["type"]]]
-    words += [f"{word} {node[bound]:.12g}" for bound, word in _BOUNDS.items() if bound in node]
+    words += [f"{word} {_number(node[bound])}" for bound, word in _BOUNDS.items() if bound in node]
     if "maxLength" in node:
         words.append(f"{node.get('minLength', 0)} to {node['maxLength']} characters")
     elif "minLength" in node:
@@ -83,6 +83,10 @@ def kinds_of(node: Node) -> set[str]:
     """The JSON types that the key takes."""
     options = node.get("anyOf", [node])
     return {option["type"] for option in options}
+
+
+def _number(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
 
 
 def _resolve(node: Node) -> Node:

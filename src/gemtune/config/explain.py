@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from gemtune.config.complaints import suggest_key
+from gemtune.config.complaints import complain_about_key
 from gemtune.config.describe import Node, describe, find_node, is_section, json_schema, keys_of
 from gemtune.config.origins import dotted
 from gemtune.errors import ConfigError
@@ -18,9 +18,7 @@ def explain_key(key: str) -> str:
     path = tuple(key.split(".")) if key else ()
     node = find_node(path)
     if node is None:
-        raise ConfigError(
-            f"unknown key {key!r}; {suggest_key(path)}", fix="`gemtune config explain` lists all"
-        )
+        raise ConfigError(complain_about_key(path), fix="`gemtune config explain` lists all")
     if is_section(node):
         return "\n".join(_explain_section(node, dotted(path)))
     return "\n".join(

@@ -13,6 +13,9 @@ from gemtune.data.load import scan_examples
 from gemtune.data.problems import BadInput, Problem, ProblemLog
 from gemtune.data.reader import FileScan
 
+# `id` names a row in predictions, `group` ties rows of one source together in a comparison.
+_USED_KEYS = {"id", "group"}
+
 
 @dataclass(frozen=True, slots=True)
 class FileReport:
@@ -45,7 +48,7 @@ class _Contents:
         self.n_examples += 1
         self.n_characters += sum([len(message.content) for message in example.messages])
         self.repeats.add(content_hash(example.messages), example.line)
-        unused = example.extra.keys() - {"id"}
+        unused = example.extra.keys() - _USED_KEYS
         if unused:
             self.n_with_extra += 1
             self.extra_keys.update(unused)

@@ -61,7 +61,8 @@ def parse_example(row: Row, name: Format, path: Path, line: int) -> Example:
     references = extra.pop("references") if extra.get("references") else []
     identity = extra.get("id", f"{path.stem}-{line}")
     if type(identity) not in (str, int):
-        raise BadInput(Kind.TYPE, f"'id': expected a string or number, got {json_type(identity)}")
+        found = f"'id': expected a string or a whole number, got {json_type(identity)}"
+        raise BadInput(Kind.TYPE, found)
     return Example(
         messages=spec.parse(row),
         id=str(identity),

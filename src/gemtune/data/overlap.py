@@ -31,6 +31,7 @@ class SplitIndex:
 
     path: Path
     _rows_of_prompt: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    _pairs: set[tuple[int, int]] = field(default_factory=set)
     _met_prompts: dict[int, int] = field(default_factory=dict)
     _met_pairs: dict[tuple[int, int], int] = field(default_factory=dict)
 
@@ -38,6 +39,7 @@ class SplitIndex:
         """Take in a held-out row."""
         prompt, answer = _folded_hash(example.prompt), _folded_hash(example.messages[-1:])
         self._rows_of_prompt.setdefault(prompt, []).append((example.line, answer))
+        self._pairs.add((prompt, answer))
 
     def meet(self, example: Example) -> None:
         """Compare a training row with the rows taken in."""
@@ -45,7 +47,9 @@ class SplitIndex:
         if prompt in self._rows_of_prompt:
             self._met_prompts.setdefault(prompt, example.line)
             pair = (prompt, _folded_hash(example.messages[-1:]))
-            self._met_pairs.setdefault(pair, example.line)
+            # Other answers to a shared prompt are as many as the training data has rows.
+            if pair in self._pairs:
+                self._met_pairs.setdefault(pair, example.line)
 
     def report(self, log: ProblemLog, train: Path, *, is_test: bool) -> Overlap:
         """Record the overlap in `log` and return the counts."""

@@ -68,13 +68,6 @@ class ProblemLog:
         order: tuple[Severity, ...] = ("error", "strict", "warning")
         return tuple(problem for severity in order for problem in self.kept.get(severity, []))
 
-    def merge(self, other: "ProblemLog") -> None:
-        """Take over the problems of another log."""
-        self.counts.update(other.counts)
-        for severity, problems in other.kept.items():
-            kept = self.kept.setdefault(severity, [])
-            kept.extend(problems[: MAX_KEPT_PROBLEMS - len(kept)])
-
     def raise_errors(self, path: Path) -> None:
         """Raise all errors as one.
 

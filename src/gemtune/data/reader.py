@@ -61,6 +61,9 @@ def read_rows(scan: FileScan) -> Iterator[tuple[int, dict[str, Any]]]:
     except _BadFile as bad:
         scan.log.add(bad.at(scan.path, None))
         return
+    except OSError as error:
+        scan.log.add(_unreadable(error).at(scan.path, None))
+        return
     if not scan.is_complete:
         return
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
@@ -79,9 +82,13 @@ def _open(path: Path) -> BufferedReader:
     except FileNotFoundError:
         raise _BadFile(Kind.MISSING_FILE, "no such file", fix=_nearest_file(path)) from None
     except OSError as error:
-        raise _BadFile(Kind.UNREADABLE, f"cannot be read: {error.strerror}") from None
+        raise _unreadable(error) from None
     what = "a directory" if stat.S_ISDIR(mode) else "a pipe, socket or device"
     raise _BadFile(Kind.NOT_A_FILE, f"is {what}, not a file")
+
+
+def _unreadable(error: OSError) -> _BadFile:
+    return _BadFile(Kind.UNREADABLE, f"cannot be read: {error.strerror}")
 
 
 def _nearest_file(path: Path) -> str:

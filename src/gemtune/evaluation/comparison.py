@@ -1,6 +1,6 @@
 """`compare_models`: is the tuned model better than its base, and how sure is that?"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -34,12 +34,12 @@ def compare_models(
     config: Config | None = None,
     on_progress: Progress | None = None,
 ) -> Comparison:
-    """Compare two models on the same rows, prompts, number format and batches.
+    """Compare two models on the same rows, number format, answer length and batches.
 
     Args:
         base: Model (adapter folder, folder, alias, hub id) or finished predictions (a
             predictions.jsonl or a folder with one and no model).
-        tuned: The same. Its template and answer length are used for the base as well.
+        tuned: The same. Its template is used for a base that brings none of its own, too.
         test_data: JSONL file; rows with the same `group` count as one when chance is measured.
         output_dir: Gets comparison.json and each side's files under base/ and tuned/.
         config: Its `evaluation` section holds metric, confidence, resamples and seed.
@@ -48,6 +48,7 @@ def compare_models(
     Raises:
         DataError: The test data is wrong, or predictions do not fit it.
         ArtefactError: A model cannot be used.
+        ResourceError: Out of memory.
         UsageError: A predictions file does not exist.
     """
     config, test_path = config or Config(), Path(test_data)
@@ -55,15 +56,20 @@ def compare_models(
     examples = load_test_set(test_path)
     models = {"tuned": tuned, "base": base}
     sides = _finished_sides(models, examples)
+    unfinished = {role: model for role, model in models.items() if role not in sides}
+    if unfinished:
+        _require_models(unfinished.values())
     if folder is not None:
+        # An older result would pass for the result of this comparison if that is cut off.
+        (folder / COMPARISON_FILE).unlink(missing_ok=True)
         for role, side in sides.items():
             write_side(folder / role, side, examples, test_path)
     # The tuned side goes first: it knows the template that it was trained with.
-    for role in [role for role in models if role not in sides]:
+    for role, model in unfinished.items():
         from gemtune.evaluation.metrics import evaluate_side  # noqa: PLC0415 - needs torch
 
         sides[role] = evaluate_side(
-            models[role],
+            model,
             examples,
             config,
             test_data=test_path,
@@ -83,6 +89,14 @@ def _finished_sides(
 ) -> dict[str, Side]:
     paths = {role: predictions_path_of(model) for role, model in models.items()}
     return {role: read_side(path, examples) for role, path in paths.items() if path}
+
+
+def _require_models(models: Iterable[str | Path]) -> None:
+    """Find a misspelt name now, and not after the other model has answered for minutes."""
+    from gemtune.models.source import find_source  # noqa: PLC0415 - needs torch
+
+    for model in models:
+        find_source(str(model))
 
 
 def _of_role(on_progress: Progress | None, role: str) -> Callable[[int, int], None] | None:

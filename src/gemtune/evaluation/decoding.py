@@ -33,12 +33,13 @@ def decode_settings(
     """Settle everything that the answers depend on, in the form of metrics.json.
 
     Args:
-        loaded: The model; the template that it was trained with wins over `config.data`.
+        loaded: The model; the template that it was trained with wins over all others.
         examples: The test set, whose longest reference sets the length of the answers.
         config: What the user asked for.
-        like: Settings of the other side of a comparison: template and answer length come from it.
+        like: Settings of the other side of a comparison: answer length and, for a model that
+            brings no template, the template come from it.
     """
-    template = DataConfig(**like["data"]) if like else loaded.data_config or config.data
+    template = loaded.data_config or (DataConfig(**like["data"]) if like else config.data)
     max_new_tokens = like["max_new_tokens"] if like else config.evaluation.max_new_tokens
     # The loader knows the stops of the model's own template, which is not always the one used here.
     stops = {*loaded.stop_token_ids, turn_end_token(loaded.tokenizer, template)}

@@ -1,8 +1,9 @@
 """The difference between two scored sides: figures, intervals and the verdict."""
 
+import re
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from gemtune.config.schema import EvaluationConfig
 from gemtune.data.examples import Example
@@ -14,9 +15,11 @@ from gemtune.evaluation.statistics import (
     count_outcomes,
     paired_bootstrap,
 )
+from gemtune.evaluation.test_set import accepted_answers
 
 _FEW_GROUPS = 100
-_SETTINGS_TO_AGREE = ("dtype", "batch_tokens", "max_new_tokens", "data")
+_SETTINGS_TO_AGREE = ("dtype", "batch_tokens", "max_new_tokens", "template", "separator")
+_ROUGE_WORD = re.compile("[a-z0-9]", re.IGNORECASE)
 
 Verdict = Literal["improved", "no evidence", "regressed"]
 
@@ -87,7 +90,11 @@ def compare_sides(
         seed=config.seed,
         base_metrics=side_metrics(base),
         tuned_metrics=side_metrics(tuned),
-        notes=(*_size_notes(n_groups, config.confidence), *_settings_notes(base, tuned)),
+        notes=(
+            *_size_notes(n_groups, config.confidence),
+            *_script_notes(examples, config.primary_metric),
+            *_settings_notes(base, tuned),
+        ),
     )
 
 
@@ -142,11 +149,29 @@ def _size_notes(n_groups: int, confidence: float) -> list[str]:
     return []
 
 
+def _script_notes(examples: Sequence[Example], primary_metric: str) -> list[str]:
+    """ROUGE sees no words in most scripts, and every answer would score 0."""
+    n_unseen = sum(
+        not any(map(_ROUGE_WORD.search, accepted_answers(example))) for example in examples
+    )
+    if not primary_metric.startswith("rouge") or not n_unseen:
+        return []
+    return [
+        f"ROUGE reads a-z and 0-9 only, which {n_unseen} of {len(examples)} references do not "
+        "hold; set evaluation.primary_metric to bleu or exact_match"
+    ]
+
+
 def _settings_notes(base: Side, tuned: Side) -> list[str]:
     if base.decode is None or tuned.decode is None:
         return ["it is not known whether both sides were decoded with the same settings"]
+    of_base, of_tuned = _flat(base.decode), _flat(tuned.decode)
     return [
-        f"{key} differs: {base.decode.get(key)} (base), {tuned.decode.get(key)} (tuned)"
+        f"{key} differs: {of_base.get(key)!r} (base), {of_tuned.get(key)!r} (tuned)"
         for key in _SETTINGS_TO_AGREE
-        if base.decode.get(key) != tuned.decode.get(key)
+        if of_base.get(key) != of_tuned.get(key)
     ]
+
+
+def _flat(decode: Mapping[str, Any]) -> dict[str, Any]:
+    return {**decode, **decode["data"]}

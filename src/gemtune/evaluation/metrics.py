@@ -11,6 +11,7 @@ from gemtune.evaluation.side import ScoredBatch, Side, side_metrics
 from gemtune.evaluation.side_files import append_predictions, finish_side, start_side
 from gemtune.evaluation.test_set import load_test_set
 from gemtune.models.load import load_model_for_generation
+from gemtune.models.memory import memory_errors
 
 Progress = Callable[[int, int], None]
 """Called with the rows that are done and all rows."""
@@ -41,6 +42,7 @@ def evaluate_model(
     Raises:
         DataError: The test data is wrong; no model has been loaded yet then.
         ArtefactError: The model cannot be used.
+        ResourceError: Out of memory.
     """
     examples = load_test_set(Path(test_data))
     side = evaluate_side(
@@ -66,15 +68,10 @@ def evaluate_side(
 ) -> Side:
     """Do the work of `evaluate_model` on checked examples.
 
-    `like` holds the decode settings of the other side of a comparison: the template and the length
-    of the answers are taken from there.
+    `like` holds the decode settings of the other side of a comparison, see `decode_settings`.
     """
     # A revision belongs to the model that the config names, not to any other.
     revision = config.fine_tuning.revision if str(model) == config.fine_tuning.model else None
-    loaded = load_model_for_generation(
-        model, revision=revision, precision=config.evaluation.precision
-    )
-    settings = decode_settings(loaded, examples, config, like)
     n_done = 0
 
     def note(batch: ScoredBatch) -> None:
@@ -85,9 +82,18 @@ def evaluate_side(
         if on_progress is not None:
             on_progress(n_done, len(examples))
 
+    with memory_errors("while loading the model", fix="choose a smaller model"):
+        loaded = load_model_for_generation(
+            model, revision=revision, precision=config.evaluation.precision
+        )
+    settings = decode_settings(loaded, examples, config, like)
     if output_dir is not None:
         start_side(output_dir)
-    side = answer_with_model(str(model), loaded, examples, settings, note)
+    with memory_errors(
+        f"with batches of {settings['batch_tokens']} tokens",
+        fix="lower evaluation.batch_tokens or evaluation.max_new_tokens",
+    ):
+        side = answer_with_model(str(model), loaded, examples, settings, note)
     if output_dir is not None:
         finish_side(output_dir, side, examples, test_data)
     return side

@@ -55,8 +55,7 @@ def read_side(path: Path, examples: Sequence[Example]) -> Side:
         DataError: The predictions do not fit the test set.
     """
     predictions = read_predictions(path, examples)
-    metrics_path = path.with_name(METRICS_FILE)
-    decode = json.loads(metrics_path.read_bytes()).get("decode") if metrics_path.exists() else None
+    decode = _decode_settings_in(path.with_name(METRICS_FILE))
     return Side(str(path), predictions, score_rows(examples, predictions), decode)
 
 
@@ -108,6 +107,17 @@ def describe_test_data(test_data: Path, examples: Sequence[Example]) -> dict[str
         "n_examples": len(examples),
         "n_references": n_references,
     }
+
+
+def _decode_settings_in(metrics_path: Path) -> dict[str, Any] | None:
+    """What gemtune wrote down; None for the metrics.json of another tool, or none at all."""
+    try:
+        metrics = json.loads(metrics_path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    decode = metrics.get("decode") if isinstance(metrics, dict) else None
+    is_ours = isinstance(decode, dict) and {"data", "max_new_tokens"} <= decode.keys()
+    return decode if is_ours else None
 
 
 def _all_rows(side: Side) -> ScoredBatch:

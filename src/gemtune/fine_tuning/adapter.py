@@ -14,7 +14,6 @@ from transformers import PreTrainedTokenizerBase
 
 from gemtune.config.schema import Config
 from gemtune.models.adapter_files import ADAPTER_WEIGHTS_FILE, write_adapter_record
-from gemtune.models.source import portable_name
 from gemtune.runs.files import write_bytes
 
 
@@ -25,6 +24,8 @@ class AdapterWriter:
     model: PeftModel
     tokenizer: PreTrainedTokenizerBase
     config: Config
+    base_name: str
+    """From `portable_name`; it may read a whole model file, so it is not asked for every time."""
     initial: Mapping[str, Tensor]
     """The weights before the first step, by parameter name."""
 
@@ -34,14 +35,14 @@ class AdapterWriter:
         peft_config = copy.deepcopy(self.model.peft_config["default"])
         assert isinstance(peft_config, LoraConfig)
         peft_config.inference_mode = True
-        peft_config.base_model_name_or_path = portable_name(fine_tuning.model, fine_tuning.revision)
+        peft_config.base_model_name_or_path = self.base_name
         peft_config.revision = fine_tuning.revision
         assert peft_config.target_modules is not None
         # PEFT keeps a set, whose order changes from process to process.
         peft_config.target_modules = sorted(peft_config.target_modules)
-        tensors = get_peft_model_state_dict(self.model, state_dict=dict(weights))
+        tensors = self._in_peft_names(weights)
         if peft_config.init_lora_weights == "pissa":
-            initial = get_peft_model_state_dict(self.model, state_dict=dict(self.initial))
+            initial = self._in_peft_names(self.initial)
             tensors = _relative_to_base(tensors, initial)
             _double_rank(peft_config)
         plain = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
@@ -49,6 +50,12 @@ class AdapterWriter:
         peft_config.save_pretrained(str(folder))
         self.tokenizer.save_pretrained(str(folder))
         write_adapter_record(folder, fine_tuning, self.config.data)
+
+    def _in_peft_names(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        # "auto" would look for the base's config, on the hub too, at every checkpoint.
+        return get_peft_model_state_dict(
+            self.model, state_dict=dict(weights), save_embedding_layers=False
+        )
 
 
 def _relative_to_base(

@@ -38,7 +38,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
 
 
 def n_warmup_steps(training: TrainingConfig, n_steps: int) -> int:
-    """Warm-up in steps, never more than half of the run."""
+    """Warm-up in steps; one that the user gave in steps takes at most half of the run."""
     if training.warmup_steps is None:
         return round(training.warmup_ratio * n_steps)
     return min(training.warmup_steps, n_steps // 2)

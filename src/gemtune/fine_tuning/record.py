@@ -2,6 +2,7 @@
 
 import logging
 import resource
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from gemtune.config.schema import Config
 from gemtune.data.files import DataFiles
 from gemtune.fine_tuning.loop import LoopResult
 from gemtune.fine_tuning.plan import RunPlan
+from gemtune.fine_tuning.setup import count_parameters
 from gemtune.models.source import model_folder
 from gemtune.runs.run import file_digest, now, write_run
 
@@ -36,8 +38,7 @@ class RunRecord:
             status="done",
             finished=now(),
             train_seconds=round(seconds, 3),
-            # Linux counts it in KiB.
-            peak_memory_gib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
+            peak_memory_gib=_peak_memory_gib(),
             result=asdict(result),
         )
 
@@ -69,7 +70,7 @@ def open_record(
 
 
 def _identity(config: Config, files: DataFiles, model: PeftModel, plan: RunPlan) -> dict[str, Any]:
-    n_trained, n_all = model.get_nb_trainable_parameters()
+    n_trained, _ = model.get_nb_trainable_parameters()
     return {
         "project": config.project.name,
         "target": config.target,
@@ -78,7 +79,7 @@ def _identity(config: Config, files: DataFiles, model: PeftModel, plan: RunPlan)
             "revision": config.fine_tuning.revision,
             "sha256": _model_digests(config),
             "dtype": str(model.dtype).removeprefix("torch."),
-            "base_parameters": n_all - n_trained,
+            "base_parameters": _count_base_parameters(model),
             "trained_parameters": n_trained,
         },
         "data": {
@@ -92,6 +93,18 @@ def _identity(config: Config, files: DataFiles, model: PeftModel, plan: RunPlan)
             "threads": torch.get_num_threads(),
         },
     }
+
+
+def _count_base_parameters(model: PeftModel) -> int:
+    """Trained biases of the base are a part of it too, so the frozen ones are not the base."""
+    added = sum(p.numel() for name, p in model.named_parameters() if "lora_" in name)
+    return count_parameters(model) - added
+
+
+def _peak_memory_gib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts it in bytes, Linux in KiB.
+    return peak / (2**30 if sys.platform == "darwin" else 2**20)
 
 
 def _model_digests(config: Config) -> dict[str, str]:

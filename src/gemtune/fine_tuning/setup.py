@@ -36,8 +36,8 @@ def setup_peft_model(model: PreTrainedModel, config: schema.FineTuningConfig) ->
         The adapted model; only the adapter requires gradients, in fp32 for 16-bit bases.
 
     Raises:
-        ConfigError: `lora.target_modules` matches no layer of this model, or `lora.init` cannot
-            be done with `lora.r`.
+        ConfigError: `lora.target_modules` matches no layer of this model or one that PEFT cannot
+            adapt, or `lora.init` cannot be done with `lora.r`.
     """
     lora = config.lora
     names = find_target_modules(model, lora.target_modules)
@@ -58,8 +58,7 @@ def setup_peft_model(model: PreTrainedModel, config: schema.FineTuningConfig) ->
     )
     with torch.random.fork_rng(), quiet_transformers():
         torch.manual_seed(config.training.seed)
-        adapted = get_peft_model(_share_weights(model), peft_config)
-    assert isinstance(adapted, PeftModel)
+        adapted = _adapt(_share_weights(model), peft_config)
     _own_trained_weights(adapted)
     n_trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
     logger.info("adapter on %d layers: %s", len(names), describe_targets(names))
@@ -73,6 +72,18 @@ def count_parameters(model: nn.Module) -> int:
         p.numel() * 2 * p.element_size() if type(p).__name__ == "Params4bit" else p.numel()
         for p in model.parameters()
     )
+
+
+def _adapt(model: PreTrainedModel, peft_config: LoraConfig) -> PeftModel:
+    try:
+        adapted = get_peft_model(model, peft_config)
+    except ValueError as error:
+        raise ConfigError(
+            f"fine_tuning.lora.target_modules: PEFT cannot adapt this model: {error}",
+            fix="name other layers as a list or a regular expression",
+        ) from error
+    assert isinstance(adapted, PeftModel)
+    return adapted
 
 
 def _share_weights(model: PreTrainedModel) -> PreTrainedModel:
@@ -101,8 +112,10 @@ def _require_rank(lora: schema.LoraConfig, model: PreTrainedModel, names: Sequen
             f"fine_tuning.lora.init=orthogonal needs an even rank, not fine_tuning.lora.r={lora.r}",
             fix=f"set fine_tuning.lora.r={lora.r + 1}",
         )
+    if lora.init != "pissa":
+        return
     highest = min(min(model.get_parameter(f"{name}.weight").shape) for name in names)
-    if lora.init == "pissa" and lora.r > highest:
+    if lora.r > highest:
         raise ConfigError(
             f"fine_tuning.lora.init=pissa splits the weights into at most {highest} components "
             f"for this model, fewer than fine_tuning.lora.r={lora.r}",

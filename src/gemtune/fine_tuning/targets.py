@@ -21,19 +21,15 @@ def find_target_modules(model: PreTrainedModel, wanted: str | Sequence[str]) -> 
         model: Any decoder-only model.
         wanted: "auto" (= "all-linear"), "attention", "all-linear" (every linear layer but the
             head), a list of names as PEFT takes them, or a regular expression for whole names.
+            Layers that no text goes through, such as those of a vision tower, are never selected.
 
     Raises:
         ConfigError: nothing matches, a name of the list matches nothing, or the expression is
             not valid.
     """
-    head = model.get_output_embeddings()
-    layers = [
-        name
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear | Conv1D) and module is not head
-    ]
-    if wanted in ("auto", "all-linear"):
-        return layers
+    layers = _linear_layers(model)
+    if not wanted or wanted in ("auto", "all-linear"):
+        return _require(layers if wanted else [], str(wanted), layers)
     if wanted == "attention":
         return _require([name for name in layers if _is_attention(name)], wanted, layers)
     if isinstance(wanted, str):
@@ -53,6 +49,16 @@ def describe_targets(names: Sequence[str]) -> str:
     """Layers in words: how many of each kind."""
     endings = [name.rpartition(".")[2] for name in names]
     return ", ".join(f"{endings.count(ending)} x {ending}" for ending in dict.fromkeys(endings))
+
+
+def _linear_layers(model: PreTrainedModel) -> list[str]:
+    head = model.get_output_embeddings()
+    in_decoder = set(model.get_decoder().modules())
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear | Conv1D) and module is not head and module in in_decoder
+    ]
 
 
 def _is_attention(name: str) -> bool:

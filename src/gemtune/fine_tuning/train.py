@@ -6,18 +6,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from gemtune.config.dump import dump_resolved
 from gemtune.config.precision import resolve_precision_request
-from gemtune.config.schema import Config, FineTuningConfig, TrainingConfig
+from gemtune.config.schema import Config, FineTuningConfig
 from gemtune.data.examples import Example
 from gemtune.data.files import find_data_files
 from gemtune.data.load import load_examples
-from gemtune.errors import ConfigError, ResourceError
+from gemtune.errors import ConfigError
 from gemtune.fine_tuning.adapter import AdapterWriter
 from gemtune.fine_tuning.dropout import replace_dropout
 from gemtune.fine_tuning.loop import TrainingLoop
@@ -28,8 +27,11 @@ from gemtune.fine_tuning.record import RunRecord, open_record
 from gemtune.fine_tuning.rows import Row, encode_rows
 from gemtune.fine_tuning.setup import setup_peft_model
 from gemtune.models.attention import choose_attention
+from gemtune.models.context import context_tokens
 from gemtune.models.load import load_base_model, load_tokenizer
+from gemtune.models.memory import memory_errors
 from gemtune.models.precision import DTYPE_NAMES, choose_device, choose_dtype
+from gemtune.models.source import find_source, portable_name
 from gemtune.models.template import row_encoder
 from gemtune.monitoring.progress import TrainingProgress
 from gemtune.monitoring.recorder import Listener, open_recorder
@@ -95,19 +97,20 @@ def finetune_model(
     if files.val:
         examples["val"] = load_examples(files.val)
     with open_run(run_dir, overwrite=overwrite):
-        try:
+        with memory_errors("while loading the model", fix="choose a smaller model"):
             ready = _prepare(examples, config)
-            clear_run(run_dir)
-            write_text(run_dir / CONFIG_FILE, dump_resolved(config))
-            with open_record(run_dir, config, files, ready.model, ready.plan) as record:
-                return _train(ready, record, run_dir, config, show_progress)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise _out_of_memory(error, config.fine_tuning) from error
-        except RuntimeError as error:
-            # How torch says it for the CPU.
-            if "can't allocate memory" in str(error):
-                raise _out_of_memory(error, config.fine_tuning) from error
-            raise
+        clear_run(run_dir)
+        write_text(run_dir / CONFIG_FILE, dump_resolved(config))
+        n_tokens = config.fine_tuning.training.micro_batch_tokens
+        with (
+            open_record(run_dir, config, files, ready.model, ready.plan) as record,
+            memory_errors(
+                f"with micro-batches of {n_tokens} tokens",
+                fix="lower fine_tuning.training.micro_batch_tokens (the result stays the same) or "
+                "data.max_length",
+            ),
+        ):
+            return _train(ready, record, run_dir, config, show_progress)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,14 +148,15 @@ def _prepare(examples: Mapping[str, list[Example]], config: Config) -> _Prepared
         DTYPE_NAMES[dtype],
         device,
     )
-    _warn_about_warmup(fine_tuning.training, plan.n_steps)
-    writer = AdapterWriter(model, tokenizer, config, masters.state())
+    _warn_about_settings_without_effect(fine_tuning, plan, has_val="val" in rows)
+    base_name = portable_name(fine_tuning.model, fine_tuning.revision)
+    writer = AdapterWriter(model, tokenizer, config, base_name, masters.state())
     return _Prepared(rows, model, masters, writer, plan)
 
 
 def _require_context(base: PreTrainedModel, longest: int) -> None:
     """Models with a table of positions would stop with an index error, others get worse unseen."""
-    context = getattr(base.config, "max_position_embeddings", None)
+    context = context_tokens(base)
     if context is not None and longest > context:
         raise ConfigError(
             f"the longest row has {longest} tokens, more than the {context} that this model takes",
@@ -160,14 +164,25 @@ def _require_context(base: PreTrainedModel, longest: int) -> None:
         )
 
 
-def _warn_about_warmup(training: TrainingConfig, n_steps: int) -> None:
-    n_warmup = n_warmup_steps(training, n_steps)
+def _warn_about_settings_without_effect(
+    config: FineTuningConfig, plan: RunPlan, *, has_val: bool
+) -> None:
+    training = config.training
+    n_warmup = n_warmup_steps(training, plan.n_steps)
     if training.warmup_steps is not None and n_warmup < training.warmup_steps:
         logger.warning(
             "fine_tuning.training.warmup_steps=%d is more than half of the %d steps: %d are used",
             training.warmup_steps,
-            n_steps,
+            plan.n_steps,
             n_warmup,
+        )
+    if training.early_stopping_patience is not None and not has_val:
+        logger.warning(
+            "fine_tuning.training.early_stopping_patience has no effect: there is no val.jsonl"
+        )
+    if config.revision is not None and find_source(config.model).kind != "hub":
+        logger.warning(
+            "fine_tuning.revision has no effect: %s is not a model on a hub", config.model
         )
 
 
@@ -217,12 +232,3 @@ def _listeners(
         yield TensorBoardListener(run_dir)
     if show_progress:
         yield TrainingProgress(plan.n_steps, config.monitoring.progress_every_seconds)
-
-
-def _out_of_memory(error: BaseException, config: FineTuningConfig) -> ResourceError:
-    training = config.training
-    return ResourceError(
-        f"out of memory with micro-batches of {training.micro_batch_tokens} tokens: {error}",
-        fix="lower fine_tuning.training.micro_batch_tokens (the result stays the same) or "
-        "data.max_length",
-    )

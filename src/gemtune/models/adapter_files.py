@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from gemtune.config.schema import DataConfig, FineTuningConfig
 from gemtune.errors import ArtefactError
+from gemtune.models.source import lasting_name
 from gemtune.runs.files import write_json
 
 ADAPTER_CONFIG_FILE = "adapter_config.json"
@@ -18,7 +19,7 @@ ADAPTER_RECORD_FILE = "gemtune.json"
 
 @dataclass(frozen=True, slots=True)
 class AdapterRecord:
-    """The base that an adapter belongs to, as the user named it, and its prompt template."""
+    """The base that an adapter belongs to and its prompt template."""
 
     base_model: str
     revision: str | None
@@ -29,7 +30,7 @@ class AdapterRecord:
 def write_adapter_record(folder: Path, config: FineTuningConfig, data: DataConfig) -> None:
     """Write `gemtune.json` beside an adapter."""
     record = {
-        "base_model": config.model,
+        "base_model": lasting_name(config.model),
         "revision": config.revision,
         "data": data.model_dump(mode="json"),
     }

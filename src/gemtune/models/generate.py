@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 from transformers import DynamicCache, PreTrainedModel
 
-from gemtune.errors import UsageError
+from gemtune.errors import ArtefactError, UsageError
+from gemtune.models.context import context_tokens
 
 # Dropping rows copies the whole cache, so it has to free a fair share of the batch.
 _DROP_WHEN_FINISHED_SHARE = 1 / 8
@@ -54,6 +55,7 @@ def generate_answers(
 
     Raises:
         UsageError: `max_new_tokens` fills the whole context of the model.
+        ArtefactError: the model has no key-value cache.
     """
     room = _room_for_prompt(model, max_new_tokens)
     kept = [list(prompt[-room:]) if room else list(prompt) for prompt in prompts]
@@ -96,7 +98,7 @@ def plan_batches(
 
 
 def _room_for_prompt(model: PreTrainedModel, max_new_tokens: int) -> int | None:
-    context = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    context = context_tokens(model)
     if context is None:
         return None
     if max_new_tokens >= context:
@@ -150,15 +152,21 @@ def _decode(
 
 
 def _most_likely(model: PreTrainedModel, batch: _Batch) -> torch.Tensor:
-    logits = model(
+    output = model(
         input_ids=batch.token_ids,
         attention_mask=batch.mask,
         position_ids=batch.positions,
         past_key_values=batch.cache,
         use_cache=True,
         logits_to_keep=1,
-    ).logits
-    return logits[:, -1].argmax(dim=-1)
+    )
+    # Others ignore the cache and would answer each token from the one before it alone.
+    if output.get("past_key_values") is not batch.cache:
+        raise ArtefactError(
+            f"{type(model).__name__} has no key-value cache, so gemtune cannot decode with it",
+            fix="choose a model with attention, such as 'smollm2-135m'",
+        )
+    return output.logits[:, -1].argmax(dim=-1)
 
 
 def _append(batch: _Batch, chosen: torch.Tensor) -> None:

@@ -30,7 +30,8 @@ def converted_folder(gguf_path: Path) -> Path:
     """The cached safetensors folder with the dequantized fp32 weights of `gguf_path`.
 
     Raises:
-        ArtefactError: the file is not GGUF, or transformers cannot read its architecture.
+        ArtefactError: the file is not GGUF or lacks weights, or transformers cannot read its
+            architecture.
     """
     with gguf_path.open("rb") as file:
         if file.read(len(GGUF_MAGIC)) != GGUF_MAGIC:
@@ -54,12 +55,22 @@ def _convert(gguf_path: Path, folder: Path) -> None:
         # The bar of the conversion asks no setting; it goes to stderr.
         with quiet_transformers(), redirect_stderr(io.StringIO()):
             tokenizer = AutoTokenizer.from_pretrained(**source)
-            model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+            model, report = AutoModelForCausalLM.from_pretrained(
+                **source, dtype=torch.float32, output_loading_info=True
+            )
     except _DAMAGED as error:
         raise ArtefactError(
             f"{gguf_path} cannot be read: {error}",
             fix="check the download, or use the model's safetensors folder",
         ) from error
+    # transformers would fill these with random numbers and go on.
+    if missing := sorted(report["missing_keys"]):
+        raise ArtefactError(
+            f"{gguf_path} is incomplete: {len(missing)} weights are missing ({missing[0]} is the "
+            "first)",
+            fix="a model in several GGUF files cannot be read: merge them, or use the model's "
+            "safetensors folder",
+        )
     # transformers refuses to save a model loaded from GGUF, so the weights move into a fresh one.
     settings = {k: v for k, v in model.config.to_dict().items() if k not in _SOURCE_ONLY_KEYS}
     with quiet_transformers():

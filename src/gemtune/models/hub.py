@@ -18,6 +18,8 @@ from gemtune.errors import ArtefactError, PrerequisiteError
 
 _TOKENIZER_FILES = ("*.json", "*.jinja", "tokenizer.model", "*.txt")
 _WEIGHT_FILES = ("*.safetensors",)
+# A second copy of the same weights in the format of another library.
+_IGNORED_FILES = ("consolidated*.safetensors",)
 _ANSWER_TIMEOUT_SECONDS = 10.0
 
 _WAYS_OUT = (
@@ -43,7 +45,14 @@ def hub_folder(model: str, revision: str | None, *, with_weights: bool) -> Path:
     try:
         # Asked first because it gives up in seconds; a download waits minutes for a silent hub.
         HfApi().model_info(model, revision=revision, timeout=_ANSWER_TIMEOUT_SECONDS)
-        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
+        return Path(
+            snapshot_download(
+                model,
+                revision=revision,
+                allow_patterns=patterns,
+                ignore_patterns=[*_IGNORED_FILES],
+            )
+        )
     except (HFValidationError, RepositoryNotFoundError, RevisionNotFoundError) as error:
         raise _refused(model, revision, error) from error
     except (HTTPError, HfHubHTTPError, OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
@@ -53,7 +62,11 @@ def hub_folder(model: str, revision: str | None, *, with_weights: bool) -> Path:
 def _cached_folder(model: str, revision: str | None, patterns: list[str], error: Exception) -> Path:
     try:
         folder = snapshot_download(
-            model, revision=revision, allow_patterns=patterns, local_files_only=True
+            model,
+            revision=revision,
+            allow_patterns=patterns,
+            ignore_patterns=[*_IGNORED_FILES],
+            local_files_only=True,
         )
     except LocalEntryNotFoundError:
         raise PrerequisiteError(

@@ -131,6 +131,11 @@ def _load_adapter(
             f"adapter {folder} does not fit its base model '{record.base_model}': {error}",
             fix=f"check base_model_name_or_path in {folder / ADAPTER_CONFIG_FILE}",
         ) from error
+    if not hasattr(adapted, "merge_and_unload"):
+        raise ArtefactError(
+            f"adapter {folder} changes the prompt and not the weights, so it cannot be merged",
+            fix="use an adapter of the LoRA kind",
+        )
     return adapted.merge_and_unload(), tokenizer, record.data
 
 
@@ -164,7 +169,8 @@ def _read_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
-    except (OSError, ValueError, SafetensorError, StrictDataclassError) as error:
+    # ImportError: a checkpoint that is quantized in a way that takes one more package.
+    except (OSError, ValueError, ImportError, SafetensorError, StrictDataclassError) as error:
         raise ArtefactError(
             f"the model in {folder} cannot be read: {error}",
             fix="gemtune loads safetensors weights of architectures that transformers has itself",

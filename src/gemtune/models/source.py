@@ -111,6 +111,12 @@ def _looks_like_a_path(model: str) -> bool:
     return model.startswith((".", "/", "~")) or model.count("/") > 1 or model.endswith(".gguf")
 
 
+def lasting_name(model: str) -> str:
+    """The name under which gemtune finds a model from any folder: paths become absolute."""
+    path = Path(model).expanduser()
+    return str(path.resolve()) if model not in _WHEEL_MODELS and path.exists() else model
+
+
 def portable_name(model: str, revision: str | None) -> str:
     """The name under which plain transformers finds a base model: a hub id, or a folder here."""
     source = find_source(model)

@@ -108,7 +108,13 @@ def _refused(place: str, error: TemplateError) -> DataError:
 def _chat_renderer(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sequence[Message], bool], str]:
     def render(messages: Sequence[Message], asks: bool) -> str:
         turns = [{"role": message.role, "content": message.content} for message in messages]
-        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=asks))
+        # Examples hold no thinking. Models that can think would put an empty block of it before
+        # each answer, which would be trained and compared as a part of the answer.
+        return str(
+            tokenizer.apply_chat_template(
+                turns, tokenize=False, add_generation_prompt=asks, enable_thinking=False
+            )
+        )
 
     return render
 

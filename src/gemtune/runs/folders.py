@@ -26,8 +26,12 @@ def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
 
 
 def install_files(source: Path, target: Path) -> None:
-    """Copy the files of a folder into another one, each whole or not at all."""
+    """Copy a folder with all below it into another one, each file whole or not at all."""
     for path in sorted(source.iterdir()):
+        if path.is_dir():
+            (target / path.name).mkdir(exist_ok=True)
+            install_files(path, target / path.name)
+            continue
         partial = target / f".{path.name}.partial"
         shutil.copyfile(path, partial)
         partial.replace(target / path.name)

@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,10 @@ METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "config.resolved.json"
 TENSORBOARD_DIR = "tensorboard"
 CHECKPOINTS_DIR = "checkpoints"
-_RUN_CONTENTS = (RUN_FILE, METRICS_FILE, CONFIG_FILE, TENSORBOARD_DIR, CHECKPOINTS_DIR)
+# In the order of clearing: without run.json nobody can tell what the others are.
+_RUN_CONTENTS = (METRICS_FILE, CONFIG_FILE, TENSORBOARD_DIR, CHECKPOINTS_DIR, RUN_FILE)
+# What a run writes or clears, and other tools may have written under the same names.
+_PRECIOUS = (METRICS_FILE, TENSORBOARD_DIR, CHECKPOINTS_DIR, "adapter_config.json", "config.json")
 
 
 @contextmanager
@@ -30,18 +33,15 @@ def open_run(run_dir: Path, *, overwrite: bool) -> Iterator[None]:
 
     Raises:
         RunLockedError: another process works in the folder.
-        UsageError: the folder holds a run and `overwrite` is false, or the path is a file.
+        UsageError: the folder holds a run, a model or results of another tool and `overwrite` is
+            false, or the path is a file.
     """
     if run_dir.exists() and not run_dir.is_dir():
         raise UsageError(f"{run_dir} is a file", fix="name a folder for the output")
     created = _make_folder(run_dir)
     with exclusive_lock(run_dir / LOCK_FILE):
-        if (run_dir / RUN_FILE).exists() and not overwrite:
-            raise UsageError(
-                f"{run_dir} holds a run already",
-                fix="choose another output folder, or add --overwrite (in Python overwrite=True) "
-                "to replace that run",
-            )
+        if not overwrite:
+            _refuse_to_replace(run_dir)
         try:
             yield
         except BaseException:
@@ -51,8 +51,9 @@ def open_run(run_dir: Path, *, overwrite: bool) -> Iterator[None]:
 
 def clear_run(run_dir: Path) -> None:
     """Remove what an earlier run left in `run_dir`; files that somebody else put there stay."""
-    published = {path.name for path in (run_dir / CHECKPOINTS_DIR).glob("*/*")}
-    for path in (run_dir / name for name in (*_RUN_CONTENTS, *published)):
+    checkpoints = (run_dir / CHECKPOINTS_DIR / name for name in ("best", "last"))
+    published = {path.name for folder in checkpoints for path in folder.glob("*")}
+    for path in (run_dir / name for name in (*published, *_RUN_CONTENTS)):
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -82,8 +83,26 @@ def _make_folder(run_dir: Path) -> list[Path]:
     return missing
 
 
+def _refuse_to_replace(run_dir: Path) -> None:
+    if (run_dir / RUN_FILE).exists():
+        raise UsageError(
+            f"{run_dir} holds a run already",
+            fix="choose another output folder, or add --overwrite (in Python overwrite=True) "
+            "to replace that run",
+        )
+    for name in _PRECIOUS:
+        if (run_dir / name).exists():
+            raise UsageError(
+                f"{run_dir} holds {name}, which is not of a run of gemtune",
+                fix="choose another output folder; --overwrite (in Python overwrite=True) would "
+                "write over what is there",
+            )
+
+
 def _remove_untouched(run_dir: Path, created: list[Path]) -> None:
     if created and [path.name for path in run_dir.iterdir()] == [LOCK_FILE]:
         (run_dir / LOCK_FILE).unlink()
-        for path in created:
-            path.rmdir()
+        # A parent may hold the folder of another run by now; it stays then.
+        with suppress(OSError):
+            for path in created:
+                path.rmdir()
