@@ -68,7 +68,7 @@ class TrainingConfig(Section):
     """Rows per accumulation step; `gradient_accumulation_steps` of these make an optimizer step."""
     gradient_accumulation_steps: PositiveInt = 1
     """How many times `batch_size` rows make one optimizer step."""
-    micro_batch_tokens: PositiveInt = 1024
+    micro_batch_tokens: PositiveInt = 640
     """Padded tokens in the model at once; changes speed and memory, never the gradient."""
     learning_rate: PositiveFloat = 5e-4
     """Peak learning rate of AdamW."""
