@@ -47,6 +47,18 @@ def test_the_demo_trains_compares_shows_answers_and_names_the_next_command(
     assert sorted(path.name for path in folder.iterdir()) == ["comparison", "data", "model"]
 
 
+def test_a_folder_with_other_data_is_refused_and_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "data" / "train.jsonl"
+    mine.parent.mkdir()
+    mine.write_text("my only copy\n")
+    assert app.run(["demo", str(tmp_path)]) == 2
+    assert str(mine) in capsys.readouterr().err
+    assert mine.read_text() == "my only copy\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("smollm2")
 def test_the_demo_proves_that_the_real_model_got_better(

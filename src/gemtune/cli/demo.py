@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from gemtune.cli.training import EXIT_NOT_PROVEN, describe_result
+from gemtune.errors import UsageError
 
 # Two passes teach the task; the answers are short.
 _SETTINGS = (
@@ -37,7 +38,7 @@ def demo(folder: Path) -> int:
 
     config = load_config((), _SETTINGS)
     data_dir, model_dir, comparison_dir = (folder / n for n in ("data", "model", "comparison"))
-    data_dir.mkdir(parents=True, exist_ok=True)
+    _refuse_other_data(data_dir)
     write_sample_data(data_dir)
     from gemtune.evaluation.comparison import compare_models
     from gemtune.evaluation.table import comparison_table
@@ -65,6 +66,18 @@ def demo(folder: Path) -> int:
         "next: gemtune data check YOUR_DATA_DIR, then: gemtune finetune YOUR_DATA_DIR OUT_DIR"
     )
     return 0 if comparison.verdict == "improved" else EXIT_NOT_PROVEN
+
+
+def _refuse_other_data(data_dir: Path) -> None:
+    from gemtune.data.sample_task import sample_files
+
+    for name, text in sample_files().items():
+        path = data_dir / name
+        if path.exists() and path.read_bytes() != text.encode():
+            raise UsageError(
+                f"{path} is not the demo's data and would be overwritten",
+                fix="name another folder: gemtune demo DIR",
+            )
 
 
 def _show_answers(comparison_dir: Path) -> None:

@@ -64,15 +64,21 @@ def make_sample_splits(seed: int = 0) -> dict[str, list[dict[str, str]]]:
     }
 
 
+def sample_files(seed: int = 0) -> dict[str, str]:
+    """Return the text of one JSONL file for each split, by file name."""
+    return {
+        f"{split}.jsonl": "".join(f"{json.dumps(row)}\n" for row in rows)
+        for split, rows in make_sample_splits(seed).items()
+    }
+
+
 def write_sample_data(folder: Path, seed: int = 0) -> list[Path]:
     """Write one JSONL file for each split into `folder` and return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for split, rows in make_sample_splits(seed).items():
-        path = folder / f"{split}.jsonl"
-        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8", newline="\n")
-        paths.append(path)
-    return paths
+    texts = {folder / name: text for name, text in sample_files(seed).items()}
+    for path, text in texts.items():
+        path.write_text(text, "utf-8", newline="\n")
+    return list(texts)
 
 
 def draw_tickets(seed: int = 0) -> dict[str, list[Ticket]]:
