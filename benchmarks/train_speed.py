@@ -7,6 +7,7 @@ The first step is left out on both sides. The losses of the first steps are prin
 see that the same thing was computed.
 
     python benchmarks/train_speed.py [--rows 96] [--repeats 3] [--targets attention] [--dropout 0.1]
+                                     [--only NAME ...]
 """
 
 import argparse
@@ -33,7 +34,7 @@ def main() -> None:
         return
     if not E2E_TRAIN.exists():
         sys.exit(f"skipped: {E2E_TRAIN} is not there")
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in CONTESTANTS}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in options.only}
     for _ in range(options.repeats):
         for name, results in runs.items():
             results.append(run_in_process(name, sys.argv[1:]))
@@ -47,7 +48,8 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--targets", default="attention", choices=["attention", "all-linear"])
     parser.add_argument("--dropout", type=float, default=0.1)
-    parser.add_argument("--contestant")
+    parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS))
+    parser.add_argument("--contestant", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
