@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from plan_example import PLAN_EXAMPLE
 
 import gemtune
 from gemtune.config.load import load_config
@@ -30,26 +31,6 @@ COMMAND = (
     "--config-path config/modified_config.yaml"
 )
 OUTPUT_DIR = "data/model"
-YAML = """
-fine_tuning:
-  model: gemini-pro  # Will be implemented with gpt2 for local testing
-  method: peft
-  lora:
-    r: 16
-    alpha: 32
-    dropout: 0.1
-    target_modules: ["c_attn", "c_proj"]  # For gpt2
-    bias: "none"
-  training:
-    batch_size: 8
-    learning_rate: 1.0e-5
-    epochs: 3
-    warmup_steps: 100
-    weight_decay: 0.01
-    gradient_accumulation_steps: 4
-    max_grad_norm: 1.0
-    fp16: true
-"""
 
 
 @pytest.mark.parametrize(("name", "home", "parameters"), NAMES)
@@ -69,7 +50,7 @@ def test_evaluate_model_needs_no_output_folder() -> None:
 
 def test_the_config_of_the_plan_loads_with_gpt2_in_the_place_of_gemini_pro(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
-    path.write_text(YAML, encoding="utf-8")
+    path.write_text(PLAN_EXAMPLE, encoding="utf-8")
     fine_tuning = load_config([path], ["fine_tuning.model=gpt2"]).fine_tuning
     assert (fine_tuning.model, fine_tuning.method) == ("gpt2", "peft")
     assert fine_tuning.lora.target_modules == ["c_attn", "c_proj"]

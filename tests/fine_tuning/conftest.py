@@ -1,7 +1,7 @@
-"""One thread, the four families in fp32, random rows, and a small task on disk."""
+"""The four families in fp32, random rows, and a small task on disk."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +18,6 @@ N_TOKENS_OF_VOCABULARY = 260
 MakeRows = Callable[..., list[Row]]
 MakeConfig = Callable[..., Config]
 WriteTask = Callable[..., Path]
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
