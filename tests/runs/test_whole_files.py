@@ -1,4 +1,4 @@
-"""Files and folders are replaced whole or not at all."""
+"""Files are replaced whole or not at all, and killed writes leave nothing for long."""
 
 import errno
 import json
@@ -9,8 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from gemtune.runs.files import write_bytes, write_json, write_text
-from gemtune.runs.folders import install_files, replace_folder
+from gemtune.runs.files import (
+    make_folder,
+    partial_path,
+    remove_partial_files,
+    sync_folder,
+    write_bytes,
+    write_json,
+    write_text,
+)
+from gemtune.runs.folders import install_files
 
 
 def full_disk(_descriptor: int) -> None:
@@ -58,25 +66,6 @@ def test_a_file_is_as_readable_as_any_other_new_file(tmp_path: Path) -> None:
     assert modes[0] == modes[1]
 
 
-def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    folder = tmp_path / "deep" / "best"
-    replace_folder(folder, lambda new: (new / "old").touch())
-    replace_folder(folder, lambda new: (new / "new").touch())
-    assert names(tmp_path) == ["deep", "deep/best", "deep/best/new"]
-
-
-def test_a_folder_stays_when_writing_its_successor_fails(tmp_path: Path) -> None:
-    def fail(new: Path) -> None:
-        (new / "half").touch()
-        raise KeyError
-
-    folder = tmp_path / "best"
-    replace_folder(folder, lambda new: (new / "old").touch())
-    with pytest.raises(KeyError):
-        replace_folder(folder, fail)
-    assert names(tmp_path) == ["best", "best/old"]
-
-
 def test_installed_files_replace_their_namesakes_and_no_others(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     for folder, text in ((source, "new"), (target, "old")):
@@ -90,8 +79,45 @@ def test_installed_files_replace_their_namesakes_and_no_others(tmp_path: Path) -
 
 def test_a_folder_is_installed_with_all_below_it(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
-    replace_folder(source / "deep", lambda new: (new / "a").touch())
+    (source / "deep").mkdir(parents=True)
+    (source / "deep" / "a").touch()
     target.mkdir()
     for _ in range(2):
         install_files(source, target)
         assert names(target) == ["deep", "deep/a"]
+
+
+def test_names_that_are_left_out_are_not_installed(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    for folder in (source / "deep", target):
+        folder.mkdir(parents=True)
+    for name in ("a", "b", "deep/b"):
+        (source / name).touch()
+    install_files(source, target, skip=["b"])
+    assert names(target) == ["a", "deep", "deep/b"]
+
+
+def test_what_killed_writes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".run.json.x7.partial", "notes.partial", ".hidden", partial_path(Path("a")).name):
+        (tmp_path / name).touch()
+    remove_partial_files(tmp_path)
+    assert names(tmp_path) == [".hidden", "notes.partial"]
+
+
+def test_a_folder_is_made_with_its_parents_and_may_be_there_already(tmp_path: Path) -> None:
+    for _ in range(2):
+        make_folder(tmp_path / "a" / "b")
+    assert names(tmp_path) == ["a", "a/b"]
+
+
+def test_a_mount_that_cannot_sync_folders_is_accepted_and_a_broken_disk_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(code: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: answer(errno.EINVAL))
+    sync_folder(tmp_path)
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: answer(errno.EIO))
+    with pytest.raises(OSError, match="Input/output error"):
+        sync_folder(tmp_path)

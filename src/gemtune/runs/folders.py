@@ -1,37 +1,29 @@
-"""Replacing a folder whole or not at all."""
+"""Copying a folder into another one."""
 
 import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Collection
 from pathlib import Path
 
+from gemtune.runs.files import partial_path, sync_file, sync_folder
 
-def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Fill a new folder by `write(folder)` and put it in the place of `folder`.
 
-    A failing `write` leaves the old folder as it was. Between the two renames of the exchange a
-    crash leaves the old content beside it, under a name that begins with a dot.
+def install_files(source: Path, target: Path, *, skip: Collection[str] = ()) -> None:
+    """Copy a folder with all below it into another one, each file whole or not at all.
+
+    Once it returns, the copies are on the disk.
+
+    Args:
+        source: The folder that is copied.
+        target: The folder that gets its contents; what else is there stays.
+        skip: Names directly below `source` that are left out.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        new, old = scratch / "new", scratch / "old"
-        new.mkdir()
-        write(new)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-    finally:
-        shutil.rmtree(scratch)
-
-
-def install_files(source: Path, target: Path) -> None:
-    """Copy a folder with all below it into another one, each file whole or not at all."""
-    for path in sorted(source.iterdir()):
+    for path in sorted(path for path in source.iterdir() if path.name not in skip):
         if path.is_dir():
             (target / path.name).mkdir(exist_ok=True)
             install_files(path, target / path.name)
             continue
-        partial = target / f".{path.name}.partial"
+        partial = partial_path(target / path.name)
         shutil.copyfile(path, partial)
+        sync_file(partial)
         partial.replace(target / path.name)
+    sync_folder(target)
