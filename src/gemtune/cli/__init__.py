@@ -3,6 +3,6 @@
 
 def main() -> int:
     """Run the command line; returns the exit code of `docs/reference/exit_codes.md`."""
-    from gemtune.cli.app import run  # noqa: PLC0415  (importing a package must not import click)
+    from gemtune.cli.stopping import run_stoppable  # noqa: PLC0415 - a package imports nothing
 
-    return run()
+    return run_stoppable()

@@ -1,17 +1,18 @@
 """The border to the user: every exception becomes a few lines on stderr and an exit code."""
 
 import errno
-import sys
 import tempfile
 import traceback
 from pathlib import Path
 
 import click
 
+from gemtune.cli.stopping import report_stop
+from gemtune.cli.terminal import plain_text
 from gemtune.errors import GemtuneError, MissingExtraError, ResourceError, UsageError
+from gemtune.redaction import redact
 
 EXIT_BUG = 1
-EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
 _LOCAL_MODULES = (
@@ -26,22 +27,21 @@ _LOCAL_MODULES = (
     "torch",
     "transformers",
 )
-_EXTRA_OF_MODULE = dict.fromkeys(_LOCAL_MODULES, "local")
+_EXTRA_OF_MODULE = {**dict.fromkeys(_LOCAL_MODULES, "local"), "google": "vertex"}
 
 
 def report_error(error: BaseException, *, debug: bool) -> int:
     """Print what went wrong, and return the exit code that says so to machines."""
     if debug:
-        traceback.print_exception(error)
+        click.echo(plain_text("".join(traceback.format_exception(error))), nl=False, err=True)
+    if interrupt := _interrupt_behind(error):
+        return report_stop(interrupt)
     match error:
         case click.exceptions.NoArgsIsHelpError():
             error.show()
             return error.exit_code
         case click.ClickException():
             return _report_usage(error)
-        case click.Abort() | KeyboardInterrupt():
-            _print("interrupted", "")
-            return EXIT_INTERRUPTED
         case ModuleNotFoundError() if _top_module(error) in _EXTRA_OF_MODULE:
             error = _missing_extra(_top_module(error))
         case OSError() if not isinstance(error, GemtuneError):
@@ -52,6 +52,14 @@ def report_error(error: BaseException, *, debug: bool) -> int:
         _print(str(error), error.fix)
         return error.exit_code
     return _report_bug(error)
+
+
+def _interrupt_behind(error: BaseException) -> KeyboardInterrupt | None:
+    """The interrupt that was turned into another exception, as click and C modules do."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, KeyboardInterrupt):
+        cause = cause.__cause__
+    return cause
 
 
 def _report_usage(error: click.ClickException) -> int:
@@ -65,7 +73,7 @@ def _report_bug(error: BaseException) -> int:
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", prefix="gemtune-bug-", suffix=".txt", delete=False
     ) as file:
-        traceback.print_exception(error, file=file)
+        file.write(redact("".join(traceback.format_exception(error))))
     what = traceback.format_exception_only(error)[-1].strip().splitlines()[0]
     _print(
         f"this is a bug in gemtune: {what}",
@@ -87,7 +95,7 @@ def _refused_by_the_system(error: OSError) -> GemtuneError | None:
             return UsageError(
                 f"{place}{error.strerror}", fix="choose a place that you may read and write"
             )
-        case errno.ENOTDIR | errno.EISDIR:
+        case errno.ENOTDIR | errno.EISDIR | errno.ENAMETOOLONG | errno.ELOOP:
             return UsageError(f"{place}{error.strerror}", fix="check the path")
         case _:
             return None
@@ -106,6 +114,10 @@ def _top_module(error: ModuleNotFoundError) -> str:
 
 
 def _print(message: str, fix: str) -> None:
-    click.echo(f"{click.style('error:', fg='red', bold=True)} {message}", file=sys.stderr)
+    _print_labelled("error:", "red", message)
     if fix:
-        click.echo(f"{click.style('fix:', fg='green', bold=True)} {fix}", file=sys.stderr)
+        _print_labelled("fix:", "green", fix)
+
+
+def _print_labelled(label: str, colour: str, text: str) -> None:
+    click.echo(f"{click.style(label, fg=colour, bold=True)} {plain_text(text)}", err=True)

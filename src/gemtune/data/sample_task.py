@@ -77,7 +77,10 @@ def write_sample_data(folder: Path, seed: int = 0) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     texts = {folder / name: text for name, text in sample_files(seed).items()}
     for path, text in texts.items():
-        path.write_text(text, "utf-8", newline="\n")
+        # Half a file would pass for somebody's own data at the next start.
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(text, "utf-8", newline="\n")
+        partial.replace(path)
     return list(texts)
 
 

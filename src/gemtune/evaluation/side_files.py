@@ -17,6 +17,7 @@ from gemtune.evaluation.test_set import accepted_answers
 from gemtune.runs.environment import describe_environment
 from gemtune.runs.files import write_json
 from gemtune.runs.run import file_digest
+from gemtune.runs.signals import uninterrupted
 
 PREDICTIONS_FILE = "predictions.jsonl"
 METRICS_FILE = "metrics.json"
@@ -68,8 +69,8 @@ def start_side(output_dir: Path) -> None:
 
 
 def append_predictions(output_dir: Path, examples: Sequence[Example], batch: ScoredBatch) -> None:
-    """Append finished rows to predictions.jsonl."""
-    with (output_dir / PREDICTIONS_FILE).open("a", encoding="utf-8") as log:
+    """Append finished rows to predictions.jsonl; a signal leaves no half line."""
+    with uninterrupted(), (output_dir / PREDICTIONS_FILE).open("a", encoding="utf-8") as log:
         for record in _records(examples, batch):
             log.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
 
