@@ -81,30 +81,41 @@ def test_the_order_does_not_depend_on_the_hash_seed_of_python() -> None:
 @given(
     lengths=st.lists(st.integers(1, 300), min_size=1, max_size=40),
     max_tokens=st.integers(1, 1000),
+    packed=st.booleans(),
 )
 def test_micro_batches_hold_every_row_once_and_keep_to_the_budget(
-    lengths: list[int], max_tokens: int
+    lengths: list[int], max_tokens: int, packed: bool
 ) -> None:
     rows = [row(length, str(i)) for i, length in enumerate(lengths)]
-    groups = list(micro_batches(rows, max_tokens))
+    groups = list(micro_batches(rows, max_tokens, packed=packed))
     assert sorted(r.id for group in groups for r in group) == sorted(r.id for r in rows)
     for group in groups:
-        padded = len(group) * max(len(r.token_ids) for r in group)
-        assert padded <= max_tokens or len(group) == 1
+        found = [len(r.token_ids) for r in group]
+        n_tokens = sum(found) if packed else len(found) * max(found)
+        assert n_tokens <= max_tokens or len(group) == 1
 
 
 def test_a_row_above_the_budget_is_alone() -> None:
-    groups = list(micro_batches([row(3), row(50), row(4)], 10))
+    groups = list(micro_batches([row(3), row(50), row(4)], 10, packed=False))
     assert [[len(r.token_ids) for r in group] for group in groups] == [[50], [4, 3]]
 
 
 def test_rows_lie_left_and_padding_is_no_target() -> None:
     first = Row("a", np.array([7, 8, 9]), np.array([False, True, True]))
     second = Row("b", np.array([5, 6]), np.array([True, False]))
-    batch = collate([first, second])
+    batch = collate([first, second], packed=False)
     assert batch.token_ids.tolist() == [[7, 8, 9], [5, 6, 0]]
     assert batch.is_target.tolist() == [[True, True, False], [False, False, False]]
-    assert batch.n_tokens == 5
+    assert batch.lengths == [3, 2]
+
+
+def test_packed_rows_lie_end_to_end_and_predict_nothing_of_the_next_one() -> None:
+    first = Row("a", np.array([5, 6]), np.array([True, True]))
+    second = Row("b", np.array([7, 8, 9]), np.array([True, True, True]))
+    batch = collate([first, second], packed=True)
+    assert batch.token_ids.tolist() == [[5, 6, 7, 8, 9]]
+    assert batch.is_target.tolist() == [[True, False, True, True, False]]
+    assert batch.lengths == [2, 3]
 
 
 @pytest.mark.parametrize(("n_rows", "n_steps"), [(1, 1), (8, 1), (9, 2), (16, 2)])

@@ -14,6 +14,7 @@ from gemtune.fine_tuning.masters import MasterWeights
 from gemtune.fine_tuning.rows import Row
 from gemtune.fine_tuning.setup import setup_peft_model
 from gemtune.fine_tuning.step import accumulate_gradients, mean_loss, summed_loss
+from gemtune.models.attention import choose_attention
 
 MakeRows = Callable[..., list[Row]]
 
@@ -86,17 +87,20 @@ def test_loss_and_gradient_do_not_depend_on_the_micro_batches(
     assert relative_difference(found, wanted) < 1e-6
 
 
+@pytest.mark.parametrize("packed", [False, True])
 def test_a_longer_row_beside_it_changes_nothing_for_a_row(
-    base: PreTrainedModel, make_rows: MakeRows
+    base: PreTrainedModel, make_rows: MakeRows, packed: bool
 ) -> None:
     rows = sorted(make_rows(9), key=lambda row: len(row.token_ids))
     short, long = rows[0], rows[-1]
-    head = head_of(base)
-    alone, beside = collate([short]), collate([short, long])
-    beside.is_target[1] = False
+    if packed:
+        base.config.sliding_window = 1024
+        choose_attention(base, torch.device("cpu"), 1024)
+    alone, beside = collate([short], packed=packed), collate([long, short], packed=packed)
+    beside.is_target.view(-1)[: len(long.token_ids)] = False
     with torch.no_grad():
-        wanted = summed_loss(base, head, alone.token_ids, alone.is_target).item()
-        found = summed_loss(base, head, beside.token_ids, beside.is_target).item()
+        wanted = summed_loss(base, alone).item()
+        found = summed_loss(base, beside).item()
     assert found == pytest.approx(wanted, rel=1e-6)
 
 
@@ -114,10 +118,10 @@ def test_the_head_sees_only_positions_with_a_target(
     base: PreTrainedModel, make_rows: MakeRows
 ) -> None:
     rows = make_rows(4)
-    batch, head, shapes = collate(rows), head_of(base), []
+    batch, head, shapes = collate(rows, packed=False), head_of(base), []
     with torch.no_grad():
         handle = head.register_forward_hook(lambda _, args, out: shapes.append(args[0].shape))
-        summed_loss(base, head, batch.token_ids, batch.is_target)
+        summed_loss(base, batch)
         handle.remove()
         full = base(input_ids=batch.token_ids).logits
     assert shapes == [(sum(row.n_targets for row in rows), base.config.hidden_size)]

@@ -17,17 +17,18 @@ from gemtune.fine_tuning.rows import Row
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Rows side by side, padded at the right.
+    """Rows for one pass through the model, on the CPU.
 
-    `token_ids` and `is_target` have shape (B, T); `is_target[b, t]` says that token t + 1 of row b
-    is to be predicted at position t. There is no attention mask: in a causal model no real token
-    can see the padding behind it.
+    `token_ids` and `is_target` have shape (B, T); `is_target[b, t]` says that token t + 1 of line b
+    is to be predicted at position t. Either every row has a line of its own, padded at the right
+    (no attention mask: in a causal model no real token sees the padding behind it), or all rows
+    lie end to end in one line, which takes an attention that keeps them apart.
     """
 
     token_ids: Tensor
     is_target: Tensor
-    n_tokens: int
-    """Real tokens, padding not counted."""
+    lengths: list[int]
+    """Tokens of each row."""
 
 
 def draw_seed(*parts: int | str) -> int:
@@ -49,26 +50,33 @@ def step_rows(n_rows: int, effective_batch: int, step: int, seed: int) -> list[i
     return order[start : start + effective_batch].tolist()
 
 
-def micro_batches(rows: Sequence[Row], max_tokens: int) -> Iterator[list[Row]]:
-    """Cut rows, longest first, into groups of at most `max_tokens` padded tokens.
+def micro_batches(rows: Sequence[Row], max_tokens: int, *, packed: bool) -> Iterator[list[Row]]:
+    """Cut rows, longest first, into groups of at most `max_tokens` tokens.
 
-    A row that is longer than `max_tokens` makes a group of its own.
+    What counts are the tokens in the model: with padding, or, where rows are `packed` end to end,
+    without. A row that is longer than `max_tokens` makes a group of its own.
     """
-    by_length = sorted(rows, key=lambda row: -len(row.token_ids))
-    start = 0
-    while start < len(by_length):
-        size = max(1, max_tokens // len(by_length[start].token_ids))
-        yield by_length[start : start + size]
-        start += size
+    group: list[Row] = []
+    for row in sorted(rows, key=lambda row: -len(row.token_ids)):
+        n_packed = sum(len(other.token_ids) for other in group) + len(row.token_ids)
+        n_padded = len(group[0].token_ids) * (len(group) + 1) if group else n_packed
+        if group and (n_packed if packed else n_padded) > max_tokens:
+            yield group
+            group = []
+        group.append(row)
+    if group:
+        yield group
 
 
-def collate(rows: Sequence[Row]) -> Batch:
-    """Lay rows side by side; the padding token is 0 and never looked at."""
-    longest = max(len(row.token_ids) for row in rows)
-    token_ids = torch.zeros((len(rows), longest), dtype=torch.long)
-    is_target = torch.zeros((len(rows), longest), dtype=torch.bool)
+def collate(rows: Sequence[Row], *, packed: bool) -> Batch:
+    """Lay rows side by side, or, `packed`, end to end."""
+    lengths = [len(row.token_ids) for row in rows]
+    width = sum(lengths) if packed else max(lengths)
+    # The padding token is 0 and never looked at.
+    token_ids = torch.zeros((1 if packed else len(rows), width), dtype=torch.long)
+    is_target = torch.zeros(token_ids.shape, dtype=torch.bool)
     for i, row in enumerate(rows):
-        length = len(row.token_ids)
-        token_ids[i, :length] = torch.from_numpy(row.token_ids)
-        is_target[i, : length - 1] = torch.from_numpy(row.trained[1:])
-    return Batch(token_ids, is_target, sum(len(row.token_ids) for row in rows))
+        line, start = (0, sum(lengths[:i])) if packed else (i, 0)
+        token_ids[line, start : start + lengths[i]] = torch.from_numpy(row.token_ids)
+        is_target[line, start : start + lengths[i] - 1] = torch.from_numpy(row.trained[1:])
+    return Batch(token_ids, is_target, lengths)

@@ -1,16 +1,11 @@
-"""Dropout on a CPU at a small part of the price.
-
-PyTorch draws a CPU dropout mask one number after another, which costs more than the matrix products
-of the adapter that it guards. Here one 64-bit draw decides four elements.
-"""
+"""Dropout on a CPU at a small part of the price."""
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-_N_LEVELS = 2**16  # the probability is rounded to a multiple of 1 / 65536
+from gemtune.models.random_masks import draw_mask
 
 
 class _DropScaled(torch.autograd.Function):
@@ -40,7 +35,7 @@ class CpuDropout(nn.Module):
         """Drop elements of `x` while training."""
         if not self.training:
             return x
-        dropped: Tensor = _DropScaled.apply(x, _draw_mask(x.shape, self.p), 1 / (1 - self.p))
+        dropped: Tensor = _DropScaled.apply(x, draw_mask(x.shape, self.p), 1 / (1 - self.p))
         return dropped
 
 
@@ -50,11 +45,3 @@ def replace_dropout(model: nn.Module) -> None:
         for name, child in parent.named_children():
             if isinstance(child, nn.Dropout) and child.p > 0:
                 setattr(parent, name, CpuDropout(child.p).train(child.training))
-
-
-def _draw_mask(shape: torch.Size, p: float) -> Tensor:
-    """A mask of `shape` that is true with probability 1 - p; repeats with `torch.manual_seed`."""
-    n = shape.numel()
-    generator = np.random.SFC64(int(torch.randint(2**63 - 1, ())))
-    levels = np.asarray(generator.random_raw(-(-n // 4))).view(np.uint16)[:n]
-    return torch.from_numpy(levels >= round(p * _N_LEVELS)).view(shape)

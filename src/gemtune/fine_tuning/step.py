@@ -8,24 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from gemtune.fine_tuning.batches import collate, draw_seed, micro_batches
+from gemtune.fine_tuning.batches import Batch, collate, draw_seed, micro_batches
+from gemtune.fine_tuning.head_loss import head_loss
 from gemtune.fine_tuning.masters import MasterWeights
 from gemtune.fine_tuning.rows import Row
-
-
-def summed_loss(model: nn.Module, head: nn.Module, token_ids: Tensor, is_target: Tensor) -> Tensor:
-    """Cross-entropy in nats, summed over the targets, in fp32.
-
-    Args:
-        model: Causal language model; called with `token_ids` only.
-        head: Its output layer, which sees only the positions that have a target.
-        token_ids: Shape (B, T), int64.
-        is_target: Shape (B, T); true at t where token t + 1 is a target.
-    """
-    with _only_at(head, is_target):
-        logits_NV = model(input_ids=token_ids, use_cache=False).logits
-    targets_N = token_ids[:, 1:][is_target[:, :-1]]
-    return functional.cross_entropy(logits_NV.float(), targets_N, reduction="sum")
+from gemtune.models.row_attention import attends_by_row, lay_out_rows
 
 
 def accumulate_gradients(
@@ -45,16 +32,13 @@ def accumulate_gradients(
     Returns:
         The mean loss per target in nats.
     """
-    head = _output_layer(model)
+    packed = attends_by_row(model)
     n_targets = sum(row.n_targets for row in rows)
     loss_sum = 0.0
-    for i, group in enumerate(micro_batches(rows, max_tokens)):
+    for i, group in enumerate(micro_batches(rows, max_tokens, packed=packed)):
         # Dropout is a function of (seed, step, micro-batch), whatever ran before.
         torch.manual_seed(draw_seed(seed, "dropout", step, i))
-        batch = collate(group)
-        loss = summed_loss(
-            model, head, batch.token_ids.to(model.device), batch.is_target.to(model.device)
-        )
+        loss = summed_loss(model, collate(group, packed=packed))
         (loss / n_targets).backward()
         masters.take_gradients()
         loss_sum += loss.item()
@@ -64,17 +48,46 @@ def accumulate_gradients(
 @torch.inference_mode()
 def mean_loss(model: PreTrainedModel, rows: Sequence[Row], *, max_tokens: int) -> float:
     """Mean loss per target in nats over all rows, without dropout."""
-    head = _output_layer(model)
+    packed = attends_by_row(model)
     was_training = model.training
     model.eval()
-    loss_sum = 0.0
-    for group in micro_batches(rows, max_tokens):
-        batch = collate(group)
-        loss_sum += summed_loss(
-            model, head, batch.token_ids.to(model.device), batch.is_target.to(model.device)
-        ).item()
+    loss_sum = sum(
+        summed_loss(model, collate(group, packed=packed)).item()
+        for group in micro_batches(rows, max_tokens, packed=packed)
+    )
     model.train(was_training)
     return loss_sum / sum(row.n_targets for row in rows)
+
+
+def summed_loss(model: PreTrainedModel, batch: Batch) -> Tensor:
+    """Cross-entropy in nats, summed over the targets of a batch, in fp32.
+
+    The output layer sees only the positions that have a target. The rows must lie as the model's
+    attention takes them: end to end where it attends by row, else side by side.
+    """
+    if attends_by_row(model):
+        return _loss_of_packed_rows(model, batch)
+    token_ids, is_target = batch.token_ids.to(model.device), batch.is_target.to(model.device)
+    with _only_at(_output_layer(model), is_target):
+        logits_NV = model(input_ids=token_ids, use_cache=False).logits
+    targets_N = token_ids[:, 1:][is_target[:, :-1]]
+    return functional.cross_entropy(logits_NV.float(), targets_N, reduction="sum")
+
+
+def _loss_of_packed_rows(model: PreTrainedModel, batch: Batch) -> Tensor:
+    head = _output_layer(model)
+    # Called past the model's own last line, which would make the logits of all targets at once.
+    hidden_1TK = model.base_model(
+        input_ids=batch.token_ids,
+        position_ids=torch.cat([torch.arange(n) for n in batch.lengths])[None],
+        use_cache=False,
+        row_layout=lay_out_rows(batch.lengths, model.dtype),
+    ).last_hidden_state
+    hidden_NK = hidden_1TK[batch.is_target]
+    targets_N = batch.token_ids[:, 1:][batch.is_target[:, :-1]]
+    if type(head) is nn.Linear and not any(p.requires_grad for p in head.parameters()):
+        return head_loss(hidden_NK, head.weight, head.bias, targets_N)
+    return functional.cross_entropy(head(hidden_NK).float(), targets_N, reduction="sum")
 
 
 def _output_layer(model: PreTrainedModel) -> nn.Module:

@@ -1,7 +1,9 @@
-"""Which attention code a model runs."""
+"""Which attention code a model runs in training."""
 
 import torch
 from transformers import PreTrainedModel
+
+from gemtune.models.row_attention import ROW_ATTENTION, can_attend_by_row
 
 # Up to here plain matrix products beat PyTorch's fused attention on a CPU (docs/benchmarks.md);
 # above it their memory, quadratic in the length, weighs more.
@@ -9,6 +11,10 @@ _LONGEST_PLAIN_TOKENS = 512
 
 
 def choose_attention(model: PreTrainedModel, device: torch.device, longest_tokens: int) -> None:
-    """Set the attention code that is faster for rows of up to `longest_tokens`."""
-    if device.type == "cpu" and longest_tokens <= _LONGEST_PLAIN_TOKENS:
+    """Set the attention code that is fastest for training on rows of up to `longest_tokens`."""
+    if device.type != "cpu":
+        return
+    if can_attend_by_row(model, longest_tokens):
+        model.set_attn_implementation(ROW_ATTENTION)
+    elif longest_tokens <= _LONGEST_PLAIN_TOKENS:
         model.set_attn_implementation("eager")
