@@ -16,6 +16,7 @@ COMMANDS = {
     "finetune": LazyCommand("gemtune.cli.training:finetune", "Fine-tune a model on your data."),
     "evaluate": LazyCommand("gemtune.cli.training:evaluate", "Score a model on test data."),
     "compare": LazyCommand("gemtune.cli.training:compare", "Test whether one model beats another."),
+    "verify": LazyCommand("gemtune.cli.verify:verify", "Check that a run is still as written."),
     "data": LazyCommand("gemtune.cli.data:data", "Check data before a run."),
     "config": LazyCommand("gemtune.cli.config:config", "Show, check and explain configurations."),
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from gemtune.cli.arguments import config_arguments
+from gemtune.cli.terminal import visible
 
 
 @click.group()
@@ -22,7 +23,7 @@ def show(config_paths: tuple[Path, ...], overrides: tuple[str, ...], as_json: bo
     from gemtune.config.load import load_config
 
     dump = dump_resolved if as_json else dump_yaml
-    click.echo(dump(load_config(config_paths, overrides)), nl=False)
+    click.echo(visible(dump(load_config(config_paths, overrides))), nl=False)
 
 
 @config.command()

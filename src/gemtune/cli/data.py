@@ -10,6 +10,7 @@ import click
 from gemtune.cli.arguments import config_arguments, json_option, path_argument
 from gemtune.cli.data_report import as_document, print_problems, print_table
 from gemtune.cli.data_tokens import read_tokens
+from gemtune.cli.terminal import visible
 
 if TYPE_CHECKING:
     from gemtune.data.folder import FolderReport
@@ -60,7 +61,8 @@ def check(
         tokens = read_tokens(report, config, n_preview=n_preview)
         failed = failed or bool(tokens and tokens.n_errors)
     if as_json:
-        click.echo(json.dumps(as_document(report, tokens, ok=not failed), ensure_ascii=False))
+        document = as_document(report, tokens, ok=not failed)
+        click.echo(visible(json.dumps(document, ensure_ascii=False)))
         return _EXIT_DATA if failed else 0
     print_table(report, tokens)
     for text in tokens.previews if tokens else ():
@@ -97,12 +99,12 @@ def _check(source: Path) -> "FolderReport":
 
 
 def _print_next(source: Path, settings: list[str], *, failed: bool) -> None:
-    again = shlex.join(["data", "check", str(source), *settings])
+    again = visible(shlex.join(["data", "check", str(source), *settings]))
     folder = source if source.is_dir() else source.parent
-    train = shlex.join(["finetune", str(folder), "OUT_DIR", *settings])
+    train = visible(shlex.join(["finetune", str(folder), "OUT_DIR", *settings]))
     if failed:
         click.echo(f"next: correct what is named above, then: gemtune {again}")
     elif source.is_dir():
         click.echo(f"next: gemtune {train}")
     else:
-        click.echo(f"{source} is sound; next: gemtune {train}")
+        click.echo(f"{visible(str(source))} is sound; next: gemtune {train}")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gemtune.cli.terminal import plain_text, visible
+
 if TYPE_CHECKING:
     from gemtune.cli.data_tokens import Tokens
     from gemtune.data.check import FileReport
@@ -30,7 +32,8 @@ def print_problems(report: "FolderReport") -> None:
 def print_problem(problem: "Problem") -> None:
     """Print one problem on stderr, its severity in colour on a terminal."""
     code, colour = problem.kind.code, _COLOURS[problem.kind.severity]
-    click.echo(str(problem).replace(f" {code} ", f" {click.style(code, fg=colour)} ", 1), err=True)
+    styled = f" {click.style(code, fg=colour)} "
+    click.echo(plain_text(str(problem)).replace(f" {code} ", styled, 1), err=True)
 
 
 def print_table(report: "FolderReport", tokens: "Tokens | None") -> None:
@@ -42,7 +45,7 @@ def print_table(report: "FolderReport", tokens: "Tokens | None") -> None:
     widths = [max(len(cells[i]) for _, cells in rows) for i in range(len(report.splits))]
     for label, cells in rows:
         right = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-        click.echo(f"{label.ljust(label_width)}  {right}".rstrip())
+        click.echo(visible(f"{label.ljust(label_width)}  {right}".rstrip()))
     click.echo()
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gemtune.cli.data_report import print_problem
+from gemtune.cli.terminal import visible
 from gemtune.errors import PrerequisiteError
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def _previews(
 
 
 def _show_run(trained: bool, text: str) -> str:
+    text = visible(text)
     if len(text) > _MAX_RUN_CHARACTERS:
         half = _MAX_RUN_CHARACTERS // 2
         text = f"{text[:half]} ... {text[-half:]}"

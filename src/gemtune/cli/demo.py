@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from gemtune.cli.terminal import visible
 from gemtune.cli.training import EXIT_NOT_PROVEN, describe_result
 from gemtune.errors import UsageError
 
@@ -22,16 +23,17 @@ _N_SHOWN = 2
 
 
 @click.command()
+@click.option("--overwrite", is_flag=True, help="Train again, though an earlier demo did.")
 @click.argument(
     "folder",
     metavar="[DIR]",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("gemtune-demo"),
 )
-def demo(folder: Path) -> int:
+def demo(folder: Path, overwrite: bool) -> int:
     """Fine-tune SmolLM2-135M on support tickets and compare it with its base, in DIR.
 
-    Takes a few minutes on two cores; an earlier demo in DIR is replaced.
+    Takes a few minutes on two cores; the same command goes on with a demo that was broken off.
     """
     from gemtune.config.load import load_config
     from gemtune.data.sample_task import write_sample_data
@@ -46,7 +48,7 @@ def demo(folder: Path) -> int:
     from gemtune.monitoring.progress import CountProgress
 
     click.echo(f"the task: support tickets into records, {data_dir / 'train.jsonl'}")
-    result = finetune_model(data_dir, model_dir, config, overwrite=True, show_progress=True)
+    result = finetune_model(data_dir, model_dir, config, overwrite=overwrite, show_progress=True)
     click.echo(describe_result(result))
     with CountProgress(config.monitoring.progress_every_seconds) as progress:
         comparison = compare_models(
@@ -93,5 +95,5 @@ def _show_answers(comparison_dir: Path) -> None:
             ("base", base["prediction"]),
             ("tuned", tuned["prediction"]),
         ):
-            click.echo(f"  {label:7}{' '.join(text.split())[:150]}")
+            click.echo(f"  {label:7}{visible(' '.join(text.split()))[:150]}")
     click.echo("")

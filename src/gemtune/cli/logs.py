@@ -3,6 +3,8 @@
 import logging
 import sys
 
+from gemtune.cli.terminal import plain_text
+
 _LOGGER = logging.getLogger("gemtune")
 
 
@@ -10,7 +12,7 @@ class _LevelFormatter(logging.Formatter):
     """`warning: ...` for what people must notice; plain text for the rest."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = plain_text(super().format(record))
         if record.levelno == logging.INFO:
             return text
         return f"{record.levelname.lower()}: {text}"

@@ -6,11 +6,16 @@ import yaml
 
 from gemtune.config.scalars import read_plain
 from gemtune.config.schema import Config
+from gemtune.redaction import redact_forms, redact_values
 
 
 def dump_resolved(config: Config) -> str:
-    """JSON of every key, nulls kept; `load_config` reads it back to an equal Config."""
-    return json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
+    """JSON of every key, nulls kept; `load_config` reads it back to an equal Config.
+
+    Secrets, which only a Config made in Python can hold, are marked instead of written.
+    """
+    values = redact_values(config.model_dump(mode="json"), redact_forms)
+    return json.dumps(values, indent=2) + "\n"
 
 
 def dump_yaml(config: Config) -> str:

@@ -3,8 +3,9 @@
 import logging
 from collections.abc import Iterator
 
-from gemtune.config.origins import KeyPath
+from gemtune.config.origins import KeyPath, dotted
 from gemtune.config.schema import Config, TrainingConfig
+from gemtune.redaction import redact_forms
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,26 @@ def broken_rules(config: Config) -> Iterator[tuple[KeyPath, str]]:
             f"the weights of {config.fine_tuning.model!r} are not available for local training; "
             "choose an open model such as 'smollm2-135m', 'gpt2' or 'google/gemma-3-270m'",
         )
+    for path, value in _texts(config.model_dump(mode="json"), ()):
+        if redact_forms(value) != value:
+            yield (
+                path,
+                f"{dotted(path)!r} looks like a secret, and configs are kept with every run; give "
+                "it in the environment, as in HF_TOKEN",
+            )
+
+
+def _texts(values: object, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    """Every text of a config, with the key that it stands under."""
+    match values:
+        case str():
+            yield path, values
+        case dict():
+            for name, value in values.items():
+                yield from _texts(value, (*path, name))
+        case list():
+            for value in values:
+                yield from _texts(value, path)
 
 
 def warn_about_doubtful_values(config: Config) -> None:

@@ -68,8 +68,8 @@ class TrainingConfig(Section):
     """Rows per accumulation step; `gradient_accumulation_steps` of these make an optimizer step."""
     gradient_accumulation_steps: PositiveInt = 1
     """How many times `batch_size` rows make one optimizer step."""
-    micro_batch_tokens: PositiveInt = 640
-    """Padded tokens in the model at once; changes speed and memory, never the gradient."""
+    micro_batch_tokens: PositiveInt = 1024
+    """Tokens in the model at once; changes speed and memory, never the gradient."""
     learning_rate: PositiveFloat = 5e-4
     """Peak learning rate of AdamW."""
     lr_scheduler: Literal["linear", "cosine", "constant"] = "cosine"
@@ -96,6 +96,12 @@ class TrainingConfig(Section):
     """Validate every N optimizer steps; without it, once an epoch."""
     early_stopping_patience: PositiveInt | None = None
     """Stop after this many validations without a better loss."""
+    save_every_steps: PositiveInt | None = None
+    """A checkpoint every N optimizer steps, besides those at validations."""
+    save_every_minutes: PositiveFloat = 10.0
+    """A checkpoint after the first step that ends this long after the checkpoint before it."""
+    max_skipped_steps: Annotated[int, Field(ge=0)] = 0
+    """Skip this many steps whose loss or gradient is not finite; one more ends the run."""
 
 
 class FineTuningConfig(Section):

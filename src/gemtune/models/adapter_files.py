@@ -1,15 +1,14 @@
 """What lies beside an adapter so that it can be used again: its base and its template."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
 from gemtune.config.schema import DataConfig, FineTuningConfig
 from gemtune.errors import ArtefactError
 from gemtune.models.source import lasting_name
+from gemtune.models.untrusted import check_adapter_config, read_object
 from gemtune.runs.files import write_json
 
 ADAPTER_CONFIG_FILE = "adapter_config.json"
@@ -25,14 +24,22 @@ class AdapterRecord:
     revision: str | None
     data: DataConfig | None
     """None for adapters of other tools."""
+    chat_template_sha256: str | None
+    """From `template_digest`: None for the plain template and for adapters of other tools."""
 
 
-def write_adapter_record(folder: Path, config: FineTuningConfig, data: DataConfig) -> None:
-    """Write `gemtune.json` beside an adapter."""
+def write_adapter_record(
+    folder: Path,
+    config: FineTuningConfig,
+    data: DataConfig,
+    chat_template_sha256: str | None = None,
+) -> None:
+    """Write `gemtune.json` beside an adapter; the digest is that of `template_digest`."""
     record = {
         "base_model": lasting_name(config.model),
         "revision": config.revision,
         "data": data.model_dump(mode="json"),
+        "chat_template_sha256": chat_template_sha256,
     }
     write_json(folder / ADAPTER_RECORD_FILE, record)
 
@@ -48,12 +55,15 @@ def read_adapter_record(folder: Path) -> AdapterRecord:
             f"adapter folder {folder} has no {ADAPTER_WEIGHTS_FILE}",
             fix="the run may not have finished; pickled adapters (.bin) are never read",
         )
+    check_adapter_config(folder / ADAPTER_CONFIG_FILE)
     if not (folder / ADAPTER_RECORD_FILE).exists():
         return _read_peft_record(folder / ADAPTER_CONFIG_FILE)
-    record = _read_json(folder / ADAPTER_RECORD_FILE)
+    record = read_object(folder / ADAPTER_RECORD_FILE)
     try:
         data = DataConfig(**record["data"])
-        return AdapterRecord(record["base_model"], record["revision"], data)
+        return AdapterRecord(
+            record["base_model"], record["revision"], data, record["chat_template_sha256"]
+        )
     except (KeyError, TypeError, ValidationError) as error:
         raise ArtefactError(
             f"{folder / ADAPTER_RECORD_FILE} is damaged: {error}", fix="copy the adapter again"
@@ -61,21 +71,12 @@ def read_adapter_record(folder: Path) -> AdapterRecord:
 
 
 def _read_peft_record(path: Path) -> AdapterRecord:
-    adapter = _read_json(path)
+    adapter = read_object(path)
     match adapter.get("base_model_name_or_path"):
         case str(base_model) if base_model:
-            return AdapterRecord(base_model, adapter.get("revision"), None)
+            return AdapterRecord(base_model, adapter.get("revision"), None, None)
         case _:
             raise ArtefactError(
                 f"{path} names no base model",
                 fix="set base_model_name_or_path in it to the model that the adapter belongs to",
             )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as error:
-        raise ArtefactError(
-            f"{path} cannot be read: {error}", fix="copy the adapter again"
-        ) from error

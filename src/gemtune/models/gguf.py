@@ -3,27 +3,38 @@
 import hashlib
 import io
 import logging
-import struct
-from contextlib import redirect_stderr
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+)
 
 from gemtune.errors import ArtefactError
 from gemtune.models.cache import cached_folder
+from gemtune.models.gguf_header import check_gguf_header
 from gemtune.models.quiet import quiet_transformers
 
 logger = logging.getLogger(__name__)
 
-GGUF_MAGIC = b"GGUF"
+# A name from outside becomes a part of a path in the cache.
+_NOT_PLAIN = re.compile(r"[^\w.-]", re.ASCII)
+_MAX_NAME_CHARACTERS = 80
+# Tied weights are in a file once and may be counted twice.
+_MAX_GROWTH = 2
 # Raised when the conversion changes what it writes, so that old cache entries are not used.
 _CONVERSION_VERSION = 1
 # Set by transformers while it reads the file; they would mark the plain copy as quantized.
 _SOURCE_ONLY_KEYS = ("quantization_config", "dtype", "transformers_version", "_name_or_path")
-# What the reader of transformers raises for a cut or foreign file; it has no error of its own.
-_DAMAGED = (ValueError, KeyError, IndexError, OSError, NotImplementedError, struct.error)
 
 
 def converted_folder(gguf_path: Path) -> Path:
@@ -34,31 +45,25 @@ def converted_folder(gguf_path: Path) -> Path:
             architecture.
     """
     with gguf_path.open("rb") as file:
-        if file.read(len(GGUF_MAGIC)) != GGUF_MAGIC:
-            raise ArtefactError(
-                f"{gguf_path} is not a GGUF file (it does not begin with 'GGUF')",
-                fix="check the download, or name a model folder",
-            )
-        file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    key = f"{gguf_path.stem}-{digest[:16]}-v{_CONVERSION_VERSION}"
+    name = _NOT_PLAIN.sub("_", gguf_path.stem)[:_MAX_NAME_CHARACTERS]
+    key = f"{name}-{digest[:16]}-v{_CONVERSION_VERSION}"
     return cached_folder(key, lambda folder: _convert(gguf_path, folder))
 
 
 def _convert(gguf_path: Path, folder: Path) -> None:
+    n_values = check_gguf_header(gguf_path)
     logger.info("converting %s once (half a minute for 135M parameters)", gguf_path.name)
-    source = {
-        "pretrained_model_name_or_path": str(gguf_path.parent),
-        "gguf_file": gguf_path.name,
-    }
     try:
         # The bar of the conversion asks no setting; it goes to stderr.
-        with quiet_transformers(), redirect_stderr(io.StringIO()):
+        with _alone(gguf_path) as source, quiet_transformers(), redirect_stderr(io.StringIO()):
+            _require_fitting_sizes(AutoConfig.from_pretrained(**source), n_values)
             tokenizer = AutoTokenizer.from_pretrained(**source)
             model, report = AutoModelForCausalLM.from_pretrained(
                 **source, dtype=torch.float32, output_loading_info=True
             )
-    except _DAMAGED as error:
+    # The reader of transformers has no error of its own; a foreign file makes it raise anything.
+    except Exception as error:
         raise ArtefactError(
             f"{gguf_path} cannot be read: {error}",
             fix="check the download, or use the model's safetensors folder",
@@ -81,3 +86,26 @@ def _convert(gguf_path: Path, folder: Path) -> None:
         plain.generation_config = model.generation_config
         plain.save_pretrained(folder)
         cast(PreTrainedTokenizerBase, tokenizer).save_pretrained(folder)
+
+
+def _require_fitting_sizes(config: PretrainedConfig, n_values: int) -> None:
+    """Refuse a header that promises more than the file holds: room for it would be made first."""
+    with torch.device("meta"):
+        skeleton = AutoModelForCausalLM.from_config(config)
+    n_parameters = sum(parameter.numel() for parameter in skeleton.parameters())
+    if n_parameters > _MAX_GROWTH * n_values:
+        raise ValueError(
+            f"its settings describe {n_parameters:,} parameters, but it holds {n_values:,}"
+        )
+
+
+@contextmanager
+def _alone(gguf_path: Path) -> Iterator[dict[str, Any]]:
+    """What to load from: transformers would also take what lies beside the file, code included."""
+    with tempfile.TemporaryDirectory(prefix="gemtune-gguf-") as folder:
+        (Path(folder) / "model.gguf").symlink_to(gguf_path.resolve())
+        yield {
+            "pretrained_model_name_or_path": folder,
+            "gguf_file": "model.gguf",
+            "trust_remote_code": False,
+        }

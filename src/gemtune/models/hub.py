@@ -1,9 +1,10 @@
 """Models on a hub: fetched into the hub library's own cache, weights as safetensors only."""
 
+import re
 from pathlib import Path
 
 from httpx2 import HTTPError
-from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -16,10 +17,13 @@ from huggingface_hub.errors import (
 
 from gemtune.errors import ArtefactError, PrerequisiteError
 
+# The hub needs to know what is fetched, and nothing of the machine that fetches it.
+constants.HF_HUB_DISABLE_TELEMETRY = True
 _TOKENIZER_FILES = ("*.json", "*.jinja", "tokenizer.model", "*.txt")
 _WEIGHT_FILES = ("*.safetensors",)
 # A second copy of the same weights in the format of another library.
 _IGNORED_FILES = ("consolidated*.safetensors",)
+_REVISION = re.compile(r"\w[\w./-]{0,200}", re.ASCII)
 _ANSWER_TIMEOUT_SECONDS = 10.0
 
 _WAYS_OUT = (
@@ -41,6 +45,8 @@ def hub_folder(model: str, revision: str | None, *, with_weights: bool) -> Path:
         PrerequisiteError: the hub cannot be reached and the model is not in the cache, or the
             model wants an account.
     """
+    if revision is not None:
+        _require_plain_revision(model, revision)
     patterns = [*_TOKENIZER_FILES, *(_WEIGHT_FILES if with_weights else ())]
     try:
         # Asked first because it gives up in seconds; a download waits minutes for a silent hub.
@@ -57,6 +63,15 @@ def hub_folder(model: str, revision: str | None, *, with_weights: bool) -> Path:
         raise _refused(model, revision, error) from error
     except (HTTPError, HfHubHTTPError, OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
         return _cached_folder(model, revision, patterns, error)
+
+
+def _require_plain_revision(model: str, revision: str) -> None:
+    """The hub's library makes a path in its cache of it, and adapters name revisions too."""
+    if not _REVISION.fullmatch(revision) or ".." in revision:
+        raise ArtefactError(
+            f"model '{model}': {revision!r} is no name of a revision",
+            fix="check fine_tuning.revision: a branch, a tag or a commit",
+        )
 
 
 def _cached_folder(model: str, revision: str | None, patterns: list[str], error: Exception) -> Path:

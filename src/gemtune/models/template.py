@@ -5,17 +5,21 @@ An answer is encoded apart from its prompt, always ends with the token that ends
 token is always trained.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress, takewhile
 
-from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from gemtune.config.schema import DataConfig
 from gemtune.data.examples import EncodedRow, Example, Message
-from gemtune.errors import ConfigError, DataError
+from gemtune.errors import ArtefactError, ConfigError, DataError
+from gemtune.models.template_process import ConversationRefusedError, Prefix, template_process
 
+Renderer = Callable[[Sequence[Message], Sequence[Prefix]], list[str]]
+"""The beginnings of a conversation that are wanted, as texts."""
 PromptEncoder = Callable[[Sequence[Message]], list[int]]
 RowEncoder = Callable[[Example], EncodedRow]
 
@@ -23,8 +27,7 @@ RowEncoder = Callable[[Example], EncodedRow]
 @dataclass(frozen=True, slots=True)
 class _Template:
     tokenizer: PreTrainedTokenizerBase
-    render: Callable[[Sequence[Message], bool], str]
-    """Messages to text; True adds what asks for the next answer."""
+    render: Renderer
     adds_special_tokens: bool
     """Whether the tokenizer puts its BOS before the text; chat templates write their own."""
     end_markers: tuple[str, ...]
@@ -40,8 +43,9 @@ def prompt_encoder(tokenizer: PreTrainedTokenizerBase, config: DataConfig) -> Pr
 
     def encode(messages: Sequence[Message]) -> list[int]:
         try:
-            return [token for token, _ in _encode_prompt(template, messages)]
-        except TemplateError as error:
+            [text] = template.render(messages, [(len(messages), True)])
+            return [token for token, _ in _encode_prompt(template, messages, text)]
+        except ConversationRefusedError as error:
             raise _refused(f"the prompt '{messages[0].content[:60]}'", error) from error
 
     return encode
@@ -60,9 +64,10 @@ def row_encoder(tokenizer: PreTrainedTokenizerBase, config: DataConfig) -> RowEn
 
     def encode(example: Example) -> EncodedRow:
         try:
-            prompt = _encode_prompt(template, example.prompt)
-            answer = _encode_answer(template, example.messages)
-        except TemplateError as error:
+            before, through = _render_ends(template, example.messages)
+            prompt = _encode_prompt(template, example.prompt, before)
+            answer = _encode_answer(template, example.completion, before, through)
+        except ConversationRefusedError as error:
             place = f"{example.path}:{example.line}" if example.path else f"row {example.id}"
             raise _refused(place, error) from error
         tokens = [*prompt, *((token, True) for token in answer)]
@@ -80,7 +85,15 @@ def row_encoder(tokenizer: PreTrainedTokenizerBase, config: DataConfig) -> RowEn
 def turn_end_token(tokenizer: PreTrainedTokenizerBase, config: DataConfig) -> int:
     """The token that ends an answer: training teaches it, decoding stops at it."""
     probe = (Message("user", "a"), Message("assistant", "b"))
-    return _encode_answer(_choose_template(tokenizer, config), probe)[-1]
+    template = _choose_template(tokenizer, config)
+    return _encode_answer(template, "b", *_render_ends(template, probe))[-1]
+
+
+def template_digest(tokenizer: PreTrainedTokenizerBase, config: DataConfig) -> str | None:
+    """SHA-256 in hexadecimal of the chat template that `config` chooses; None for the plain one."""
+    if config.template == "plain" or tokenizer.chat_template is None:
+        return None
+    return hashlib.sha256(_chat_template(tokenizer).encode()).hexdigest()
 
 
 def _choose_template(tokenizer: PreTrainedTokenizerBase, config: DataConfig) -> _Template:
@@ -98,29 +111,42 @@ def _choose_template(tokenizer: PreTrainedTokenizerBase, config: DataConfig) -> 
     return _Template(tokenizer, _plain_renderer(config.separator), True, (tokenizer.eos_token,))
 
 
-def _refused(place: str, error: TemplateError) -> DataError:
+def _refused(place: str, error: ConversationRefusedError) -> DataError:
     return DataError(
         f"{place}: the model's chat template refuses this conversation: {error}",
         fix="change its roles to what the model knows, or set data.template=plain",
     )
 
 
-def _chat_renderer(tokenizer: PreTrainedTokenizerBase) -> Callable[[Sequence[Message], bool], str]:
-    def render(messages: Sequence[Message], asks: bool) -> str:
-        turns = [{"role": message.role, "content": message.content} for message in messages]
+def _chat_renderer(tokenizer: PreTrainedTokenizerBase) -> Renderer:
+    variables = {
+        **tokenizer.special_tokens_map,
+        "tools": None,
+        "documents": None,
         # Examples hold no thinking. Models that can think would put an empty block of it before
         # each answer, which would be trained and compared as a part of the answer.
-        return str(
-            tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=asks, enable_thinking=False
-            )
-        )
-
-    return render
+        "enable_thinking": False,
+    }
+    setup = {"template": _chat_template(tokenizer), "variables": variables}
+    return template_process(json.dumps(setup), tokenizer.name_or_path).render
 
 
-def _plain_renderer(separator: str) -> Callable[[Sequence[Message], bool], str]:
-    def render(messages: Sequence[Message], asks: bool) -> str:
+def _chat_template(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The template for plain conversations; some models bring one for tools beside it."""
+    try:
+        return tokenizer.get_chat_template()
+    except ValueError as error:
+        raise ArtefactError(
+            f"{tokenizer.name_or_path} has several chat templates and none is called 'default'",
+            fix="rename one of them in its tokenizer_config.json, or set data.template=plain",
+        ) from error
+
+
+def _plain_renderer(separator: str) -> Renderer:
+    def render(messages: Sequence[Message], wanted: Sequence[Prefix]) -> list[str]:
+        return [join(messages[:n_messages], asks) for n_messages, asks in wanted]
+
+    def join(messages: Sequence[Message], asks: bool) -> str:
         text = ""
         for message in messages:
             text = _separated(text, separator) + message.content
@@ -133,11 +159,18 @@ def _separated(text: str, separator: str) -> str:
     return text if not text or text[-1].isspace() else text + separator
 
 
-def _encode_prompt(template: _Template, messages: Sequence[Message]) -> list[tuple[int, bool]]:
+def _render_ends(template: _Template, messages: Sequence[Message]) -> list[str]:
+    """The text that asks for the last message, and that with it."""
+    return template.render(messages, [(len(messages) - 1, True), (len(messages), False)])
+
+
+def _encode_prompt(
+    template: _Template, messages: Sequence[Message], prompt: str
+) -> list[tuple[int, bool]]:
     """Tokens of everything before the answer; earlier answers in it are trained."""
     opening = _opening_tokens(template.tokenizer) if template.adds_special_tokens else []
     marked = [(token, False) for token in opening]
-    for text, trained in _split_prompt(template, messages):
+    for text, trained in _split_prompt(template, messages, prompt):
         marked += [(token, trained) for token in _tokens(template, text)]
     return marked
 
@@ -148,19 +181,20 @@ def _opening_tokens(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     return list(compress(probe.input_ids, takewhile(bool, probe.special_tokens_mask)))
 
 
-def _split_prompt(template: _Template, messages: Sequence[Message]) -> Iterator[tuple[str, bool]]:
+def _split_prompt(
+    template: _Template, messages: Sequence[Message], prompt: str
+) -> Iterator[tuple[str, bool]]:
     """Cut the prompt's text into what is trained (earlier answers with their end) and what is not.
 
     An earlier answer is trained only where it stands in the prompt as it stood when it was the
     last one, end token included; templates that rewrite history get the whole prompt untrained.
     """
-    prompt = template.render(messages, True)
     position = 0
     for i, message in enumerate(messages):
         if message.role != "assistant":
             continue
-        before = template.render(messages[:i], True)
-        through = template.render(messages[: i + 1], False).rstrip()
+        before, through = _render_ends(template, messages[: i + 1])
+        through = through.rstrip()
         if not (prompt.startswith(through) and through.startswith(before)):
             break
         if through.endswith(template.end_markers):
@@ -170,11 +204,16 @@ def _split_prompt(template: _Template, messages: Sequence[Message]) -> Iterator[
     yield prompt[position:], False
 
 
-def _encode_answer(template: _Template, messages: Sequence[Message]) -> list[int]:
-    """Tokens of the last message, ended by the template's end of turn or else by EOS."""
-    before = template.render(messages[:-1], True)
-    through = template.render(messages, False)
-    text = through[len(before) :] if through.startswith(before) else messages[-1].content
+def _encode_answer(template: _Template, answer: str, before: str, through: str) -> list[int]:
+    """Tokens of an answer, ended by the template's end of turn or else by EOS.
+
+    Args:
+        template: What the texts were rendered with.
+        answer: The message itself.
+        before: The text that asks for it.
+        through: The text that ends with it.
+    """
+    text = through[len(before) :] if through.startswith(before) else answer
     if text.rstrip().endswith(template.end_markers):
         return _tokens(template, text.rstrip())
     return [*_tokens(template, text), template.tokenizer.eos_token_id]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from gemtune.errors import RunLockedError
+from gemtune.redaction import redact
 
 
 @contextmanager
@@ -47,7 +48,7 @@ def _holder() -> dict[str, str | int]:
     return {
         "pid": os.getpid(),
         "host": socket.gethostname(),
-        "command": " ".join(Path(word).name if i == 0 else word for i, word in enumerate(sys.argv)),
+        "command": redact(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         "since": time.strftime("%Y-%m-%d %H:%M:%S"),
     }
 
