@@ -8,6 +8,7 @@ GemtuneError                          1   (never raised itself: an unknown excep
 ├── ArtefactError (ValueError)        4   a model, adapter, tokenizer or run folder cannot be used
 ├── NotFiniteError (ArithmeticError)  5   the loss or a gradient is not a finite number
 ├── ResourceError (RuntimeError)      6   out of memory or disk
+├── RemoteError (RuntimeError)        8   a service did not answer as it should, after retries
 └── PrerequisiteError (RuntimeError)  9   something outside the project is missing
     └── MissingExtraError (ImportError) 9  an optional dependency is not installed
 
@@ -64,6 +65,12 @@ class ResourceError(GemtuneError, RuntimeError):
     """Out of memory or disk."""
 
     exit_code = 6
+
+
+class RemoteError(GemtuneError, RuntimeError):
+    """A service did not answer as it should, after all retries."""
+
+    exit_code = 8
 
 
 class PrerequisiteError(GemtuneError, RuntimeError):

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ import click
 import pytest
 
 from gemtune.cli import app
-from gemtune.errors import DataError
+from gemtune.errors import DataError, ResourceError
+from gemtune.runs.signals import StopSignal
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -113,7 +115,25 @@ def test_an_interrupt_is_exit_code_130(
 ) -> None:
     failing.append(KeyboardInterrupt())
     assert app.run(["demo"]) == 130
-    assert capsys.readouterr().err.splitlines()[-1] == "error: interrupted"
+    assert capsys.readouterr().err.splitlines()[-2].startswith("interrupted; ")
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_a_stop_that_a_library_turned_into_another_error_is_still_a_stop(
+    signum: int, code: int, failing: list[BaseException]
+) -> None:
+    # What modules in C++ make of an exception that strikes while they are imported.
+    error = ImportError("initialization failed")
+    error.__cause__ = StopSignal(signum)
+    failing.append(error)
+    assert app.run(["demo"]) == code
+
+
+def test_an_error_that_came_while_a_stop_was_answered_is_told(failing: list[BaseException]) -> None:
+    error = ResourceError("no space is left for the checkpoint")
+    error.__context__ = StopSignal(signal.SIGTERM)
+    failing.append(error)
+    assert app.run(["demo"]) == 6
 
 
 @pytest.mark.parametrize("module", ["torch", "transformers.models", "gguf", "psutil"])

@@ -32,11 +32,9 @@ def test_the_demo_trains_compares_shows_answers_and_names_the_next_command(
     )
     monkeypatch.setattr(demo, "_SETTINGS", (*demo._SETTINGS, *small))
     folder = tmp_path / "demo"
-    for _ in range(2):
-        # Two tokens are no answer, so nothing is proven; the second demo replaces the first.
-        assert app.run(["demo", str(folder)]) == 10
-    out = capsys.readouterr().out
-    shown = out[out.rindex("the task:") :].splitlines()
+    # Two tokens are no answer, so nothing is proven.
+    assert app.run(["demo", str(folder)]) == 10
+    shown = capsys.readouterr().out.splitlines()
     assert shown[0] == f"the task: support tickets into records, {folder}/data/train.jsonl"
     assert any(line.startswith("trained 1 steps, ") for line in shown)
     assert f"the adapter is in {folder}/model" in shown
@@ -45,6 +43,9 @@ def test_the_demo_trains_compares_shows_answers_and_names_the_next_command(
     assert shown[-2] == f"every answer is in {folder}/comparison/tuned/predictions.json"
     assert shown[-1].startswith("next: gemtune data check YOUR_DATA_DIR")
     assert sorted(path.name for path in folder.iterdir()) == ["comparison", "data", "model"]
+    for words, line in ((["--overwrite"], "trained 1 steps, "), ([], "nothing to do: ")):
+        assert app.run(["demo", str(folder), *words]) == 10
+        assert capsys.readouterr().out.splitlines()[1].startswith(line)
 
 
 def test_a_folder_with_other_data_is_refused_and_left_alone(

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -216,13 +217,44 @@ def test_a_folder_in_use_is_exit_code_2_and_names_the_process(
     assert f"process {os.getpid()} on " in capsys.readouterr().err
 
 
-def test_a_finished_run_is_not_replaced_unless_asked(
+def test_a_finished_run_says_so_with_its_result_and_loads_no_torch(
+    data_dir: Path, settings: list[str], tuned: Path
+) -> None:
+    before = (tuned / "run.json").read_bytes()
+    with start("-c", BLOCK_TORCH, "finetune", str(data_dir), str(tuned), *settings) as process:
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    nothing, trained, *_, following = out.splitlines()
+    assert nothing == "nothing to do: this run is done; --overwrite runs it again"
+    assert trained.startswith("trained 60 steps, ")
+    assert following.startswith("next: gemtune compare ")
+    assert (tuned / "run.json").read_bytes() == before
+
+
+def test_a_run_is_not_mixed_with_other_settings_and_names_old_and_new(
     data_dir: Path, settings: list[str], tuned: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (tuned / "run.json").read_bytes()
-    assert app.run(["finetune", str(data_dir), str(tuned), *settings]) == 2
-    assert "--overwrite" in capsys.readouterr().err
+    changed = "fine_tuning.training.seed=7"
+    assert app.run(["finetune", str(data_dir), str(tuned), *settings, changed]) == 4
+    error = capsys.readouterr().err
+    assert "fine_tuning.training.seed: 42 -> 7" in error
+    assert "--overwrite" in error
     assert (tuned / "run.json").read_bytes() == before
+
+
+def test_changed_data_is_named_with_the_option_that_allows_it(
+    data_dir: Path, settings: list[str], tuned: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    data = shutil.copytree(data_dir, tmp_path / "data")
+    with (data / "train.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"input_text": "one", "output_text": "more"}\n')
+    assert app.run(["finetune", str(data), str(tuned), *settings]) == 4
+    assert "--allow-changed-data" in capsys.readouterr().err
+    run_dir = shutil.copytree(tuned, tmp_path / "run")
+    words = ["finetune", str(data), str(run_dir), *settings, "--allow-changed-data"]
+    assert app.run(words) == 0
 
 
 @pytest.mark.parametrize("command", ["finetune", "evaluate"])
@@ -257,10 +289,10 @@ def test_ctrl_c_in_training_is_exit_code_130_and_noted_in_the_record(
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert error.splitlines()[-1] == "error: interrupted"
-    assert f"the run stopped; what it reached is in {run_dir}" in error
+    assert f"the run stopped; the same command goes on with what is in {run_dir}" in error
+    assert list((run_dir / "checkpoints").glob("step-*"))
     record = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))
-    assert (record["status"], record["error"]) == ("stopped", "KeyboardInterrupt")
+    assert (record["status"], record["error"]) == ("stopped", "StopSignal: SIGINT")
 
 
 def _has_trained(run_dir: Path) -> bool:

@@ -2,8 +2,8 @@
 
 import io
 import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -11,12 +11,16 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from gemtune.config.schema import FineTuningConfig
-from gemtune.errors import NotFiniteError
+from gemtune.errors import NotFiniteError, ResourceError
+from gemtune.fine_tuning.ingredients import Ingredients
 from gemtune.fine_tuning.loop import LoopResult, TrainingLoop
 from gemtune.fine_tuning.masters import MasterWeights
+from gemtune.fine_tuning.memory_limit import MemoryLimit, TokenLimit
+from gemtune.fine_tuning.optimizer import build_optimizer
 from gemtune.fine_tuning.plan import plan_run
 from gemtune.fine_tuning.rows import Row
 from gemtune.fine_tuning.setup import setup_peft_model
+from gemtune.fine_tuning.state import Progress
 from gemtune.monitoring.recorder import Recorder
 
 MakeRows = Callable[..., list[Row]]
@@ -36,17 +40,32 @@ class Run:
         self.model = model
         self.masters = MasterWeights(self.model, torch.float32)
         self.plan = plan_run(len(train), config.training)
-        self.saved: list[tuple[Mapping[str, Tensor], bool]] = []
+        self.saved: dict[int, Mapping[str, Tensor]] = {}
+        self.limits: list[TokenLimit] = []
         self._stream = io.StringIO()
-        recorder = Recorder(self._stream, ())
-        self._loop = TrainingLoop(self.model, self.masters, train, val, self.plan, config, recorder)
+        limit = TokenLimit(0, False, config.training.micro_batch_tokens)
+        self._ingredients = Ingredients(
+            model=self.model,
+            masters=self.masters,
+            optimizer=build_optimizer(self.masters.weights, config.training, config.lora),
+            train=train,
+            val=val,
+            plan=self.plan,
+            training=config.training,
+            recorder=Recorder(self._stream, io.StringIO(), ()),
+            memory=MemoryLimit([limit], self._note_limits),
+            progress=Progress(),
+        )
 
     def go(self, log_every_steps: int = 1) -> LoopResult:
         """Train to the end."""
-        return self._loop.run(self._save, log_every_steps)
+        return TrainingLoop(self._ingredients, self._save, log_every_steps).run()
 
-    def _save(self, weights: Mapping[str, Tensor], is_best: bool) -> None:
-        self.saved.append((weights, is_best))
+    def _note_limits(self, limits: Sequence[TokenLimit]) -> None:
+        self.limits = [*limits]
+
+    def _save(self, progress: Progress) -> None:
+        self.saved[progress.n_steps] = self.masters.state()
 
     def records(self, kind: str) -> list[dict[str, float]]:
         """What was recorded of one kind."""
@@ -66,7 +85,7 @@ def test_the_base_is_validated_first_then_every_epoch(
     assert run.steps("eval") == [0, 3, 6]
     assert run.steps("epoch") == [3, 6]
     assert result.first is not None
-    assert (result.first.n_steps, result.n_steps, len(run.saved)) == (0, 6, 2)
+    assert (result.first.n_steps, result.n_steps, list(run.saved)) == (0, 6, [3, 6])
 
 
 def test_validation_every_n_steps_saves_each_time(
@@ -75,7 +94,24 @@ def test_validation_every_n_steps_saves_each_time(
     run = Run(llama, make_rows(16), make_rows(4, seed=1), epochs=2.5, eval_every_steps=2)
     run.go()
     assert run.steps("eval") == [0, 2, 4, 5]
-    assert len(run.saved) == 3
+    assert list(run.saved) == [2, 4, 5]
+
+
+def test_checkpoints_come_at_validations_and_every_n_steps(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    run = Run(llama, make_rows(32), make_rows(4, seed=1), eval_every_steps=4, save_every_steps=3,
+              max_steps=8)  # fmt: skip
+    run.go()
+    assert list(run.saved) == [3, 4, 6, 8]
+
+
+def test_checkpoints_come_after_every_step_that_takes_longer_than_the_time_set(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    run = Run(llama, make_rows(32), [], save_every_minutes=1e-9, max_steps=3)
+    run.go()
+    assert list(run.saved) == [1, 2, 3]
 
 
 def test_the_best_are_the_weights_of_the_lowest_validation_loss(
@@ -88,19 +124,16 @@ def test_the_best_are_the_weights_of_the_lowest_validation_loss(
     )  # fmt: skip
     result = run.go()
     losses = [record["eval/loss"] for record in run.records("eval")][1:]
-    assert [is_best for _, is_best in run.saved] == [
-        loss < min(losses[:i], default=math.inf) for i, loss in enumerate(losses)
-    ]
     assert result.best is not None
-    assert result.best.loss == min(losses) < losses[-1]
+    assert result.best.loss == losses[result.best.n_steps - 1] == min(losses) < losses[-1]
 
 
-def test_without_validation_data_every_save_is_the_best(
+def test_without_validation_data_it_saves_at_the_end_of_an_epoch_all_the_same(
     llama: PreTrainedModel, make_rows: MakeRows
 ) -> None:
     run = Run(llama, make_rows(16), [], epochs=2)
     result = run.go()
-    assert [is_best for _, is_best in run.saved] == [True, True]
+    assert list(run.saved) == [2, 4]
     assert (result.first, result.best, run.steps("eval")) == (None, None, [])
 
 
@@ -146,7 +179,7 @@ def test_the_model_computes_with_the_weights_that_were_saved_last(
     run = Run(llama, make_rows(16), [], epochs=1)
     start = run.masters.state()
     run.go()
-    saved, _ = run.saved[-1]
+    saved = run.saved[2]
     in_model = dict(run.model.named_parameters())
     assert all(torch.equal(weight, in_model[name]) for name, weight in saved.items())
     assert any(not torch.equal(weight, start[name]) for name, weight in saved.items())
@@ -165,7 +198,7 @@ def test_clipping_makes_the_step_smaller(llama: PreTrainedModel, make_rows: Make
         run = Run(llama, make_rows(8), [], max_steps=1, max_grad_norm=limit, weight_decay=0.0)
         start = run.masters.state()
         run.go()
-        moved.append(max((w - start[n]).abs().max().item() for n, w in run.saved[0][0].items()))
+        moved.append(max((w - start[n]).abs().max().item() for n, w in run.saved[1].items()))
     assert moved[0] < 1e-3 * moved[1]
 
 
@@ -205,6 +238,16 @@ def test_a_base_that_is_not_finite_is_told_before_the_first_step(
         run.go()
 
 
+def test_a_learning_rate_beyond_fp32_is_told_before_a_weight_is_touched(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    run = Run(llama, make_rows(8), [], learning_rate=1e38, max_steps=1, warmup_ratio=0.0)
+    start = run.masters.state()
+    with pytest.raises(NotFiniteError, match="the step size is inf at step 1"):
+        run.go()
+    assert all(torch.equal(weight, start[name]) for name, weight in run.masters.state().items())
+
+
 def test_a_perplexity_beyond_all_numbers_is_left_out(
     llama: PreTrainedModel, make_rows: MakeRows
 ) -> None:
@@ -213,3 +256,91 @@ def test_a_perplexity_beyond_all_numbers_is_left_out(
     run.go()
     assert run.records("eval")[0]["eval/loss"] > 710
     assert "eval/perplexity" not in run.records("eval")[0]
+
+
+def test_a_step_that_is_not_finite_leaves_the_last_good_one_saved(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    run = Run(llama, _with_one_bad_row(llama, make_rows), [], batch_size=1, epochs=1)
+    with pytest.raises(NotFiniteError) as caught:
+        run.go()
+    assert "max_skipped_steps" in caught.value.fix
+    n_good = int(str(caught.value).split(" at step ")[1].split(";")[0]) - 1
+    assert list(run.saved) == ([n_good] if n_good else [])
+
+
+def test_a_step_that_is_not_finite_is_skipped_if_that_is_allowed(
+    llama: PreTrainedModel, make_rows: MakeRows, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = _with_one_bad_row(llama, make_rows)
+    run = Run(llama, rows, [], batch_size=1, epochs=1, max_skipped_steps=1, save_every_steps=1)
+    result = run.go()
+    (skipped,) = result.skipped_steps
+    assert result.n_steps == 8
+    assert run.steps("skipped") == [skipped]
+    assert run.steps("train") == [step for step in range(1, 9) if step != skipped]
+    before = run.saved.get(skipped - 1)
+    after = run.saved[skipped]
+    assert before is None or all(torch.equal(after[name], before[name]) for name in before)
+    assert f"step {skipped} is skipped: the loss is nan" in caplog.text
+    assert caplog.text.count("row-5") == 1
+
+
+def test_one_more_step_than_may_be_skipped_ends_the_run(
+    llama: PreTrainedModel, make_rows: MakeRows
+) -> None:
+    rows = _with_one_bad_row(llama, make_rows)
+    run = Run(llama, rows, [], batch_size=1, epochs=2, max_skipped_steps=1)
+    with pytest.raises(NotFiniteError, match="row-5"):
+        run.go()
+
+
+def _with_one_bad_row(model: PreTrainedModel, make_rows: MakeRows) -> list[Row]:
+    model.get_parameter("model.embed_tokens.weight").data[7] = torch.nan
+    rows = make_rows(8)
+    for row in rows:
+        row.token_ids[row.token_ids == 7] = 8
+    rows[5].token_ids[0] = 7
+    return rows
+
+
+@pytest.mark.parametrize("where", ["training", "validation"])
+def test_out_of_memory_halves_micro_batches_and_keeps_the_batch(
+    where: str, llama: PreTrainedModel, make_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, val = make_rows(24), make_rows(8, seed=1)
+    unlimited = Run(llama, rows, val, max_steps=3, micro_batch_tokens=256)
+    wanted = unlimited.go()
+    run = Run(llama, rows, val, max_steps=3, micro_batch_tokens=256)
+    _limit_memory(run.model, 64, monkeypatch, in_training=where == "training")
+    result = run.go()
+    assert run.limits[-1] == TokenLimit(0, where == "training", 64)
+    assert result.n_steps == wanted.n_steps
+    assert result.n_tokens == wanted.n_tokens
+    assert result.train_loss == pytest.approx(wanted.train_loss, rel=1e-4)
+    first = [found.records("train")[0]["train/grad_norm"] for found in (unlimited, run)]
+    assert first[0] == pytest.approx(first[1], rel=1e-5)
+
+
+def test_a_row_that_does_not_fit_alone_is_told_with_what_was_tried(
+    llama: PreTrainedModel, make_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(llama, make_rows(16), [], max_steps=3, micro_batch_tokens=100)
+    _limit_memory(run.model, 1, monkeypatch, in_training=True)
+    with pytest.raises(ResourceError, match=r"in step 1: a row of \d+ tokens .* of 25 tokens"):
+        run.go()
+    assert run.saved == {}
+
+
+def _limit_memory(
+    model: PreTrainedModel, max_tokens: int, monkeypatch: pytest.MonkeyPatch, *, in_training: bool
+) -> None:
+    """Let the model fail as torch does on a CPU when it is given more tokens."""
+    forward = model.forward
+
+    def limited(input_ids: Tensor, **settings: Any) -> Any:
+        if model.training == in_training and input_ids.numel() > max_tokens:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: 12 bytes")
+        return forward(input_ids, **settings)
+
+    monkeypatch.setattr(model, "forward", limited)

@@ -19,11 +19,15 @@ from transformers import (
 )
 
 from gemtune.config.schema import FineTuningConfig
+from gemtune.fine_tuning.ingredients import Ingredients
 from gemtune.fine_tuning.loop import TrainingLoop
 from gemtune.fine_tuning.masters import MasterWeights
+from gemtune.fine_tuning.memory_limit import MemoryLimit, TokenLimit
+from gemtune.fine_tuning.optimizer import build_optimizer
 from gemtune.fine_tuning.plan import plan_run
 from gemtune.fine_tuning.rows import Row
 from gemtune.fine_tuning.setup import setup_peft_model
+from gemtune.fine_tuning.state import Progress
 from gemtune.monitoring.recorder import Recorder
 
 GOLDEN = Path(__file__).with_name("losses.json")
@@ -72,16 +76,21 @@ def run(config: PretrainedConfig) -> dict[str, list[float]]:
     base = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     model, stream = setup_peft_model(base, CONFIG).get_base_model(), io.StringIO()
     assert isinstance(model, PreTrainedModel)
-    loop = TrainingLoop(
-        model,
-        MasterWeights(model, torch.float32),
-        rows(40, "train"),
-        rows(7, "val"),
-        plan_run(40, CONFIG.training),
-        CONFIG,
-        Recorder(stream, ()),
+    masters = MasterWeights(model, torch.float32)
+    limit = TokenLimit(0, False, CONFIG.training.micro_batch_tokens)
+    ingredients = Ingredients(
+        model=model,
+        masters=masters,
+        optimizer=build_optimizer(masters.weights, CONFIG.training, CONFIG.lora),
+        train=rows(40, "train"),
+        val=rows(7, "val"),
+        plan=plan_run(40, CONFIG.training),
+        training=CONFIG.training,
+        recorder=Recorder(stream, io.StringIO(), ()),
+        memory=MemoryLimit([limit], lambda _: None),
+        progress=Progress(),
     )
-    loop.run(lambda _weights, _is_best: None, log_every_steps=1)
+    TrainingLoop(ingredients, lambda _: None, log_every_steps=1).run()
     records = [json.loads(line) for line in stream.getvalue().splitlines()]
     keys = ("train/loss", "train/grad_norm", "eval/loss")
     return {key: [record[key] for record in records if key in record] for key in keys}

@@ -36,20 +36,55 @@ class _Broken:
         raise OSError("still no space left")
 
 
-def _records(run_dir: Path) -> list[dict[str, Any]]:
-    text = (run_dir / "metrics.jsonl").read_text(encoding="utf-8")
+def _records(run_dir: Path, name: str = "metrics.jsonl") -> list[dict[str, Any]]:
+    text = (run_dir / name).read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_a_record_is_one_line_with_kind_step_utc_time_and_values(tmp_path: Path) -> None:
+def test_what_was_computed_and_what_the_clock_says_are_a_line_each_in_two_files(
+    tmp_path: Path,
+) -> None:
     with open_recorder(tmp_path) as recorder:
-        recorder.log("train", 3, {"train/loss": 1.5})
+        recorder.log("train", 3, {"train/loss": 1.5}, {"train/step_seconds": 0.5})
         recorder.log("eval", 3, {"eval/loss": 2.5})
-    train, evaluation = _records(tmp_path)
+    assert _records(tmp_path) == [
+        {"kind": "train", "step": 3, "train/loss": 1.5},
+        {"kind": "eval", "step": 3, "eval/loss": 2.5},
+    ]
+    train, evaluation = _records(tmp_path, "speed.jsonl")
     written_at = datetime.fromisoformat(train.pop("time"))
     assert str(written_at.tzinfo) == "UTC"
-    assert train == {"kind": "train", "step": 3, "train/loss": 1.5}
-    assert (evaluation["kind"], evaluation["eval/loss"]) == ("eval", 2.5)
+    assert train == {"kind": "train", "step": 3, "train/step_seconds": 0.5}
+    assert evaluation.keys() == {"kind", "step", "time"}
+
+
+def test_listeners_get_both_parts_of_a_record(tmp_path: Path) -> None:
+    listener = _Memory()
+    with open_recorder(tmp_path, [listener]) as recorder:
+        recorder.log("eval", 3, {"eval/loss": 2.5}, {"eval/seconds": 0.5})
+    assert listener.records == [("eval", 3, {"eval/loss": 2.5, "eval/seconds": 0.5})]
+
+
+def test_a_resumed_run_tells_listeners_the_records_of_its_first_step_again(tmp_path: Path) -> None:
+    with open_recorder(tmp_path) as recorder:
+        for step in (1, 2):
+            recorder.log("train", step, {"train/loss": step / 2})
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    listener = _Memory()
+    with open_recorder(tmp_path, [listener], first_step=2):
+        pass
+    assert listener.records == [("train", 2, {"train/loss": 1.0})]
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+
+
+def test_the_half_line_that_a_power_cut_left_in_speed_is_removed(tmp_path: Path) -> None:
+    with open_recorder(tmp_path) as recorder:
+        recorder.log("train", 1, {})
+    with (tmp_path / "speed.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"kind": "tr')
+    with open_recorder(tmp_path) as recorder:
+        recorder.log("train", 2, {})
+    assert [record["step"] for record in _records(tmp_path, "speed.jsonl")] == [1, 2]
 
 
 def test_a_second_opening_keeps_the_earlier_records(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from gemtune.errors import UsageError
+from gemtune.errors import ArtefactError, UsageError
 from gemtune.runs.lock import exclusive_lock
-from gemtune.runs.run import clear_run, file_digest, open_run, write_run
+from gemtune.runs.run import clear_run, file_digest, open_run, read_run, write_run
 
 
 def names(folder: Path) -> list[str]:
@@ -41,15 +41,34 @@ def test_a_folder_that_was_there_stays_when_a_start_fails(tmp_path: Path) -> Non
     assert (tmp_path / "run").is_dir()
 
 
-def test_a_folder_with_a_run_is_refused_without_overwrite(tmp_path: Path) -> None:
-    write_run(tmp_path, {"status": "done"})
+def test_opening_tells_the_record_of_the_run_that_goes_on(tmp_path: Path) -> None:
+    record = {"status": "stopped", "identity": {}, "seed": 7}
+    write_run(tmp_path, record)
+    with open_run(tmp_path, overwrite=False) as earlier:
+        assert earlier == record | {"environment": read_run(tmp_path)["environment"]}
+    with open_run(tmp_path, overwrite=True) as earlier:
+        assert earlier is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"status": "done"}'])
+def test_a_record_that_cannot_be_gone_on_with_is_refused_without_overwrite(
+    text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "run.json").write_text(text)
     with (
-        pytest.raises(UsageError, match="holds a run already"),
+        pytest.raises(ArtefactError, match=r"run.json is damaged or of an older gemtune") as caught,
         open_run(tmp_path, overwrite=False),
     ):
         pytest.fail("the run was opened")
-    with open_run(tmp_path, overwrite=True):
-        pass
+    assert "--overwrite" in caught.value.fix
+    with open_run(tmp_path, overwrite=True) as earlier:
+        assert earlier is None
+
+
+def test_what_a_killed_write_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".run.json.x7.partial").touch()
+    with open_run(tmp_path, overwrite=False):
+        assert names(tmp_path) == ["run.lock"]
 
 
 def test_a_folder_without_a_run_may_hold_other_files(tmp_path: Path) -> None:
@@ -76,13 +95,16 @@ def test_a_file_in_the_place_of_the_folder_is_told(tmp_path: Path) -> None:
 
 
 def test_clearing_removes_the_run_and_what_it_published_and_nothing_else(tmp_path: Path) -> None:
-    for name in ("checkpoints/best/adapter.bin", "checkpoints/last/tokenizer.json"):
+    for name in (
+        "checkpoints/step-00000001/adapter.bin",
+        "checkpoints/step-00000002/tokenizer.json",
+    ):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).touch()
     (tmp_path / "tensorboard").mkdir()
     for name in (
         "adapter.bin", "tokenizer.json", "run.json", "metrics.jsonl", "config.resolved.json",
-        "tensorboard/events", "notes.txt", "run.lock",
+        "speed.jsonl", "manifest.json", "tensorboard/events", "notes.txt", "run.lock",
     ):  # fmt: skip
         (tmp_path / name).touch()
     clear_run(tmp_path)

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 from gemtune.config.schema import Config
 from gemtune.models.adapter_files import ADAPTER_WEIGHTS_FILE, write_adapter_record
+from gemtune.models.template import template_digest
 from gemtune.runs.files import write_bytes
 
 
@@ -49,7 +50,15 @@ class AdapterWriter:
         write_bytes(folder / ADAPTER_WEIGHTS_FILE, save(plain, metadata={"format": "pt"}))
         peft_config.save_pretrained(str(folder))
         self.tokenizer.save_pretrained(str(folder))
-        write_adapter_record(folder, fine_tuning, self.config.data)
+        digest = template_digest(self.tokenizer, self.config.data)
+        write_adapter_record(folder, fine_tuning, self.config.data, digest)
+
+    def estimate_bytes(self, n_weight_bytes: int) -> int:
+        """Tell about how much room the folder takes, for that many bytes of weights."""
+        doubled = self.config.fine_tuning.lora.init == "pissa"
+        tokenizer = getattr(self.tokenizer, "backend_tokenizer", None)
+        n_tokenizer_bytes = len(tokenizer.to_str(pretty=True)) if tokenizer else 0
+        return n_weight_bytes * (2 if doubled else 1) + n_tokenizer_bytes
 
     def _in_peft_names(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         # "auto" would look for the base's config, on the hub too, at every checkpoint.

@@ -34,6 +34,12 @@ class MasterWeights:
             master.grad = gradient if master.grad is None else master.grad.add_(gradient)
             parameter.grad = None
 
+    def drop_gradients(self) -> None:
+        """Forget what was summed so far."""
+        for name, parameter in self._compute.items():
+            parameter.grad = None
+            self.weights[name].grad = None
+
     def publish(self) -> None:
         """Give the model rounded copies of the weights."""
         for name, parameter in self._compute.items():
@@ -42,6 +48,11 @@ class MasterWeights:
     def state(self) -> dict[str, Tensor]:
         """Copies of the fp32 weights by parameter name."""
         return {name: weight.detach().clone() for name, weight in self.weights.items()}
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory of the fp32 weights."""
+        return sum(weight.nbytes for weight in self.weights.values())
 
     def parameters(self) -> Iterable[nn.Parameter]:
         """The fp32 weights, for the optimizer and for clipping."""

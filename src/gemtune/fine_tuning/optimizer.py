@@ -37,6 +37,13 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) ->
         group["lr"] = learning_rate * group["ratio"]
 
 
+def step_size(optimizer: torch.optim.Optimizer, learning_rate: float) -> float:
+    """The largest factor of an AdamW step; infinite where fp32 has no such number."""
+    factors = (group["ratio"] / (1 - group["betas"][0]) for group in optimizer.param_groups)
+    largest = learning_rate * max(factors)
+    return largest if largest <= torch.finfo(torch.float32).max else math.inf
+
+
 def n_warmup_steps(training: TrainingConfig, n_steps: int) -> int:
     """Warm-up in steps; one that the user gave in steps takes at most half of the run."""
     if training.warmup_steps is None:

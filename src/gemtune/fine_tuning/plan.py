@@ -19,7 +19,7 @@ class RunPlan:
 
     def is_eval_due(self, n_done: int) -> bool:
         """Whether to validate and save after `n_done` steps."""
-        return n_done % self.eval_every_steps == 0 or n_done == self.n_steps
+        return n_done % self.eval_every_steps == 0 or n_done >= self.n_steps
 
     def epoch_at(self, n_done: int) -> float:
         """Passes over the data after `n_done` steps."""

@@ -29,6 +29,8 @@ class TrainingProgress:
         every_seconds: float,
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
+        *,
+        first_step: int = 0,
     ) -> None:
         """Start the clock.
 
@@ -37,12 +39,13 @@ class TrainingProgress:
             every_seconds: Off a terminal, seconds between two lines.
             stream: Where to show it; stderr by default.
             clock: Seconds from any starting point.
+            first_step: The step that a resumed run begins after.
         """
         self._display = StatusDisplay(stream or sys.stderr, every_seconds, clock)
         self._n_steps = n_steps
         self._clock = clock
         self._started = self._steps_started = clock()
-        self._step = 0
+        self._step = self._first_step = first_step
         self._latest: dict[str, float] = {}
         self._ending = "stopped after"
 
@@ -50,12 +53,12 @@ class TrainingProgress:
         """Remember the newest values, and show all that is known after a training step."""
         self._step = step
         self._latest.update(values)
-        if step == 0:
+        if step == self._first_step:
             # Validating the base model says nothing about how long the steps will take.
             self._steps_started = self._clock()
-        if kind == "train":
+        elif kind == "train":
             seconds = self._clock() - self._steps_started
-            time_left = _time_left(step, self._n_steps - step, seconds)
+            time_left = _time_left(step - self._first_step, self._n_steps - step, seconds)
             self._display.show(self._text(time_left), step / self._n_steps)
         if kind == "end":
             self._ending = "done in"

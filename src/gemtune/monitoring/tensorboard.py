@@ -12,12 +12,18 @@ _FLUSH_SECONDS = 10
 class TensorBoardListener:
     """Writes every value as a scalar of its own name into `run_dir/tensorboard`."""
 
-    def __init__(self, run_dir: Path) -> None:
-        """Create the folder and an event file in it."""
+    def __init__(self, run_dir: Path, first_step: int = 0) -> None:
+        """Create the folder and an event file in it.
+
+        What earlier files say of `first_step` and later is not shown any more: a resumed run tells
+        it again.
+        """
         # Not tensorboard's own writer: its scalars are tensors, which most log readers overlook.
         from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - loads torch
 
-        self._writer = SummaryWriter(run_dir / TENSORBOARD_DIR, flush_secs=_FLUSH_SECONDS)
+        self._writer = SummaryWriter(
+            run_dir / TENSORBOARD_DIR, purge_step=first_step or None, flush_secs=_FLUSH_SECONDS
+        )
 
     def log(self, kind: Kind, step: int, values: Mapping[str, float]) -> None:
         """Queue the scalars; a thread of the writer brings them to the disk."""

@@ -1,6 +1,7 @@
 """The run folder: who may write into it, and the record of what was run."""
 
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -8,42 +9,62 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gemtune.errors import UsageError
+from gemtune.errors import ArtefactError, UsageError
+from gemtune.redaction import redact_values
 from gemtune.runs.environment import describe_environment
-from gemtune.runs.files import write_json
+from gemtune.runs.files import make_folder, remove_partial_files, write_json
 from gemtune.runs.lock import exclusive_lock
+from gemtune.runs.manifest import MANIFEST_FILE
 
 RUN_FILE = "run.json"
 LOCK_FILE = "run.lock"
 METRICS_FILE = "metrics.jsonl"
+SPEED_FILE = "speed.jsonl"
 CONFIG_FILE = "config.resolved.json"
 TENSORBOARD_DIR = "tensorboard"
 CHECKPOINTS_DIR = "checkpoints"
 # In the order of clearing: without run.json nobody can tell what the others are.
-_RUN_CONTENTS = (METRICS_FILE, CONFIG_FILE, TENSORBOARD_DIR, CHECKPOINTS_DIR, RUN_FILE)
+_RUN_CONTENTS = (
+    MANIFEST_FILE,
+    METRICS_FILE,
+    SPEED_FILE,
+    CONFIG_FILE,
+    TENSORBOARD_DIR,
+    CHECKPOINTS_DIR,
+    RUN_FILE,
+)
 # What a run writes or clears, and other tools may have written under the same names.
 _PRECIOUS = (METRICS_FILE, TENSORBOARD_DIR, CHECKPOINTS_DIR, "adapter_config.json", "config.json")
 
 
 @contextmanager
-def open_run(run_dir: Path, *, overwrite: bool) -> Iterator[None]:
-    """Own `run_dir` while the block runs: create it, lock it, refuse to mix it with another run.
+def open_run(run_dir: Path, *, overwrite: bool) -> Iterator[dict[str, Any] | None]:
+    """Own `run_dir` while the block runs: create it, lock it, refuse to mix it with other results.
 
     A block that fails before it wrote anything leaves no folder behind that was not there before.
 
+    Yields:
+        What `run.json` says of the run that is to go on; None when a new one is to begin.
+
     Raises:
         RunLockedError: another process works in the folder.
-        UsageError: the folder holds a run, a model or results of another tool and `overwrite` is
-            false, or the path is a file.
+        UsageError: the folder holds a model or results of another tool and `overwrite` is false,
+            or the path is a file.
+        ArtefactError: `run.json` is damaged and `overwrite` is false.
     """
+    if run_dir.parts[:1] == ("gs:",):
+        raise UsageError(
+            f"{run_dir} is no folder of this machine",
+            fix="for a run in a bucket call gemtune.vertex.finetune.finetune_to_bucket",
+        )
     if run_dir.exists() and not run_dir.is_dir():
         raise UsageError(f"{run_dir} is a file", fix="name a folder for the output")
-    created = _make_folder(run_dir)
+    created = [path for path in (run_dir, *run_dir.parents) if not path.exists()]
+    make_folder(run_dir)
     with exclusive_lock(run_dir / LOCK_FILE):
-        if not overwrite:
-            _refuse_to_replace(run_dir)
         try:
-            yield
+            remove_partial_files(run_dir)
+            yield None if overwrite else _read_earlier(run_dir)
         except BaseException:
             _remove_untouched(run_dir, created)
             raise
@@ -51,9 +72,9 @@ def open_run(run_dir: Path, *, overwrite: bool) -> Iterator[None]:
 
 def clear_run(run_dir: Path) -> None:
     """Remove what an earlier run left in `run_dir`; files that somebody else put there stay."""
-    checkpoints = (run_dir / CHECKPOINTS_DIR / name for name in ("best", "last"))
+    checkpoints = (run_dir / CHECKPOINTS_DIR).glob("step-*")
     published = {path.name for folder in checkpoints for path in folder.glob("*")}
-    for path in (run_dir / name for name in (*published, *_RUN_CONTENTS)):
+    for path in (run_dir / name for name in (*sorted(published), *_RUN_CONTENTS)):
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -62,7 +83,17 @@ def clear_run(run_dir: Path) -> None:
 
 def write_run(run_dir: Path, record: Mapping[str, Any]) -> None:
     """Write `run.json`: `record` plus the machine and the versions it ran with."""
-    write_json(run_dir / RUN_FILE, {**record, "environment": describe_environment()})
+    # The identity is compared when the run goes on; it comes from a config, which has no secrets.
+    told = {
+        name: value if name == "identity" else redact_values(value)
+        for name, value in record.items()
+    }
+    write_json(run_dir / RUN_FILE, {**told, "environment": describe_environment()})
+
+
+def read_run(run_dir: Path) -> dict[str, Any]:
+    """Read `run.json`, written by `write_run`."""
+    return json.loads((run_dir / RUN_FILE).read_text(encoding="utf-8"))
 
 
 def now() -> str:
@@ -76,20 +107,27 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _make_folder(run_dir: Path) -> list[Path]:
-    """Create the folder and its parents; returns those that were missing, deepest first."""
-    missing = [path for path in (run_dir, *run_dir.parents) if not path.exists()]
-    run_dir.mkdir(parents=True, exist_ok=True)
-    return missing
+def _read_earlier(run_dir: Path) -> dict[str, Any] | None:
+    path = run_dir / RUN_FILE
+    if not path.exists():
+        _refuse_other_results(run_dir)
+        return None
+    try:
+        match json.loads(path.read_text(encoding="utf-8")):
+            case {"identity": dict(), "status": str()} as record:
+                return record
+            case _:
+                reason = "it does not say what the run was started with"
+    except ValueError as error:
+        reason = str(error)
+    raise ArtefactError(
+        f"{path} is damaged or of an older gemtune, so that run cannot go on: {reason}",
+        fix="choose another output folder, or add --overwrite (in Python overwrite=True) to start "
+        "over",
+    )
 
 
-def _refuse_to_replace(run_dir: Path) -> None:
-    if (run_dir / RUN_FILE).exists():
-        raise UsageError(
-            f"{run_dir} holds a run already",
-            fix="choose another output folder, or add --overwrite (in Python overwrite=True) "
-            "to replace that run",
-        )
+def _refuse_other_results(run_dir: Path) -> None:
     for name in _PRECIOUS:
         if (run_dir / name).exists():
             raise UsageError(
