@@ -26,6 +26,7 @@ from gemtune.models.row_attention import attends_by_row, can_attend_by_row
 
 MakeRows = Callable[..., list[Row]]
 CPU = torch.device("cpu")
+LORA_WEIGHTS = ("lora_A.default.weight", "lora_B.default.weight")
 
 
 def adapted(base: PreTrainedModel, lora: LoraConfig, *, fast: bool) -> PreTrainedModel:
@@ -59,8 +60,8 @@ def loss_and_gradients(model: PreTrainedModel, rows: list[Row], max_tokens: int)
 
 
 def relative_difference(found: list[Tensor], wanted: list[Tensor]) -> float:
-    gap = sum((f - w).square().sum() for f, w in zip(found, wanted, strict=True))
-    return float((gap / sum(w.square().sum() for w in wanted)).sqrt())
+    gap = sum(float((f - w).square().sum()) for f, w in zip(found, wanted, strict=True))
+    return (gap / sum(float(w.square().sum()) for w in wanted)) ** 0.5
 
 
 @pytest.mark.parametrize("max_tokens", [1, 60, 10_000])
@@ -122,20 +123,22 @@ def test_dropped_inputs_give_the_gradient_of_what_was_kept(
     model = get_peft_model(
         nn.Sequential(nn.Linear(12, 9)), PeftLoraConfig(r=3, target_modules=["0"], lora_dropout=0.4)
     )
-    layer = model.base_model.model[0]
-    layer.lora_B["default"].weight.data.normal_()
+    name = "base_model.model.0"
+    weight, bias, a, b = (
+        model.get_parameter(f"{name}.{part}")
+        for part in ("base_layer.weight", "base_layer.bias", *LORA_WEIGHTS)
+    )
+    nn.init.normal_(b)
     fuse_lora_layers(model)
     x = torch.randn(7, 12, requires_grad=True)
-    weights = [layer.lora_A["default"].weight, layer.lora_B["default"].weight, x]
-    base = layer.get_base_layer()
-    plain = functional.linear(x, base.weight, base.bias) + layer.scaling["default"] * (
-        (x * kept / 0.6) @ weights[0].t() @ weights[1].t()
-    )
-    found = layer.train()(x)
+    # PEFT's scaling is alpha / r, and alpha is 8 unless somebody says otherwise.
+    plain = functional.linear(x, weight, bias) + 8 / 3 * ((x * kept / 0.6) @ a.t() @ b.t())
+    found = model.get_submodule(name).train()(x)
     torch.testing.assert_close(found, plain)
     upstream = torch.randn(7, 9)
     torch.testing.assert_close(
-        torch.autograd.grad(found, weights, upstream), torch.autograd.grad(plain, weights, upstream)
+        torch.autograd.grad(found, [a, b, x], upstream),
+        torch.autograd.grad(plain, [a, b, x], upstream),
     )
 
 
@@ -150,6 +153,7 @@ def test_attention_dropout_gives_the_gradient_of_what_was_kept(
     choose_attention(base, CPU, 1024)
     peft_model = setup_peft_model(base, FineTuningConfig(lora=LoraConfig(r=4)))
     model = peft_model.get_base_model().double().train()
+    assert isinstance(model, PreTrainedModel)
     masters = MasterWeights(model, torch.float64)
     rows = make_rows(4)
     name = next(n for n, p in model.named_parameters() if p.requires_grad and "lora_B" in n)
@@ -186,6 +190,7 @@ def test_a_fused_norm_is_the_norm_it_replaces() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(LlamaRMSNorm(24, eps=1e-5))
     plain = model[0]
+    assert isinstance(plain, LlamaRMSNorm)
     plain.weight.data.normal_()
     plain.weight.requires_grad_(False)
     x, upstream = torch.randn(5, 3, 24, requires_grad=True), torch.randn(5, 3, 24)
@@ -207,8 +212,10 @@ def test_a_window_shorter_than_a_row_keeps_the_models_own_attention(tiny_gemma_d
     assert not can_attend_by_row(model, 31)
 
 
-def test_an_unknown_family_keeps_its_own_attention(llama: PreTrainedModel) -> None:
-    llama.config.model_type = "recurrent"
+def test_an_unknown_family_keeps_its_own_attention(
+    llama: PreTrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gemtune.models.row_attention._MODEL_TYPES", frozenset({"gpt2"}))
     before = llama.config._attn_implementation
     choose_attention(llama, CPU, 1024)
     assert llama.config._attn_implementation == before

@@ -139,8 +139,9 @@ def test_a_setting_of_another_version_of_gemtune_is_none(
     data: Path, model: Path, make_config: MakeConfig
 ) -> None:
     now = identity(make_config(model), data)
-    before = {**now, "settings": {**now["settings"], "fine_tuning.lora.of_old": 1}}
-    del before["settings"]["fine_tuning.lora.r"]
+    settings = {**now["settings"], "fine_tuning.lora.of_old": 1}
+    del settings["fine_tuning.lora.r"]
+    before = {**now, "settings": settings}
     assert fields(before, now) == []
 
 
