@@ -7,7 +7,7 @@ import os
 import random
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,6 +29,7 @@ from gemtune.fine_tuning import (
 )
 from gemtune.fine_tuning.train import FinetuneResult, finetune_model
 from gemtune.monitoring import recorder
+from gemtune.runs.checkpoints import Checkpoint
 from gemtune.runs.signals import StopSignal, stop_on_signals
 
 WriteTask = Callable[..., Path]
@@ -506,6 +507,49 @@ def test_a_full_disk_costs_the_older_checkpoints_first_and_then_ends_the_run(
     found, wanted = leftovers(run_dir), leftovers(unbroken)
     assert found["adapter_model.safetensors"] == wanted["adapter_model.safetensors"]
     assert found["metrics.jsonl"] == wanted["metrics.jsonl"]
+
+
+def test_a_disk_that_breaks_after_it_was_full_is_told_as_that(
+    data_dir: Path, make: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    faults = iter([errno.ENOSPC, errno.EIO])
+
+    def fail(*_: Any) -> None:
+        raise OSError(number := next(faults), os.strerror(number))
+
+    monkeypatch.setattr(saving, "write_state", fail)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)) as told:
+        finetune_model(data_dir, tmp_path / "run", make())
+    # The border follows causes to their end.
+    assert told.value.__cause__ is None
+
+
+class Mirror:
+    """Notes what it is given."""
+
+    def __init__(self) -> None:
+        """Nothing was given yet."""
+        self.steps: list[int] = []
+
+    def clear(self) -> None:
+        """Nothing to forget."""
+
+    def submit(self, checkpoint: Checkpoint) -> None:
+        """Note it."""
+        self.steps.append(checkpoint.step)
+
+    def keep(self, steps: Collection[int]) -> None:
+        """Keep all."""
+
+
+def test_a_checkpoint_that_a_signal_came_into_is_mirrored_too(
+    data_dir: Path, make: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mirror = Mirror()
+    _interrupt_call(monkeypatch, saving, "write_state", lambda: True)
+    with pytest.raises(KeyboardInterrupt):
+        finetune_model(data_dir, tmp_path / "run", make(), mirror=mirror)
+    assert mirror.steps == [3]
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_written(

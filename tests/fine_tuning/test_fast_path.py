@@ -20,6 +20,7 @@ from gemtune.fine_tuning.masters import MasterWeights
 from gemtune.fine_tuning.rows import Row
 from gemtune.fine_tuning.setup import setup_peft_model
 from gemtune.fine_tuning.step import accumulate_gradients, mean_loss
+from gemtune.models import row_attention
 from gemtune.models.attention import choose_attention
 from gemtune.models.fused_norms import FusedRmsNorm, fuse_rms_norms
 from gemtune.models.row_attention import attends_by_row, can_attend_by_row
@@ -76,6 +77,31 @@ def test_the_fast_path_gives_the_loss_and_gradient_of_the_plain_one(
     assert relative_difference(loss_and_gradients(model, rows, max_tokens), wanted) < 1e-6
 
 
+@pytest.mark.parametrize("family", sorted(row_attention._MODEL_TYPES))
+def test_every_family_that_attends_by_row_keeps_its_gradient(
+    family: str, make_rows: MakeRows
+) -> None:
+    config = AutoConfig.for_model(
+        family,
+        vocab_size=268,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        max_position_embeddings=256,
+        pad_token_id=0,
+    )
+    torch.manual_seed(0)
+    base = AutoModelForCausalLM.from_config(config).float().eval()
+    rows, lora = make_rows(6), LoraConfig(r=4)
+    wanted = loss_and_gradients(adapted(base, lora, fast=False), rows, 10_000)
+    model = adapted(base, lora, fast=True)
+    assert attends_by_row(model)
+    assert relative_difference(loss_and_gradients(model, rows, 100), wanted) < 1e-6
+
+
 @pytest.mark.parametrize(
     "lora",
     [
@@ -100,7 +126,7 @@ def test_rows_too_long_for_plain_scores_have_the_same_loss(
 ) -> None:
     rows, lora = make_rows(9), LoraConfig(r=4)
     wanted = loss_and_gradients(adapted(llama, lora, fast=False), rows, 10_000)
-    monkeypatch.setattr("gemtune.models.row_attention._LONGEST_PLAIN_TOKENS", 10)
+    monkeypatch.setattr("gemtune.models.row_attention.LONGEST_PLAIN_TOKENS", 10)
     found = loss_and_gradients(adapted(llama, lora, fast=True), rows, 100)
     assert relative_difference(found, wanted) < 1e-6
 
@@ -219,3 +245,98 @@ def test_an_unknown_family_keeps_its_own_attention(
     before = llama.config._attn_implementation
     choose_attention(llama, CPU, 1024)
     assert llama.config._attn_implementation == before
+
+
+class ScaledRMSNorm(LlamaRMSNorm):
+    """Looks like a norm that is known, and is not."""
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """Twice as much."""
+        return 2 * super().forward(hidden_states)
+
+
+class CentredRMSNorm(LlamaRMSNorm):
+    """Takes the mean away before."""
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """Of what is left."""
+        return super().forward(hidden_states - hidden_states.mean(-1, keepdim=True))
+
+
+@pytest.mark.parametrize("kind", [ScaledRMSNorm, CentredRMSNorm])
+def test_a_norm_that_computes_something_else_is_left_alone(kind: type[LlamaRMSNorm]) -> None:
+    model = nn.Sequential(kind(24, eps=1e-5))
+    fuse_rms_norms(model)
+    assert type(model[0]) is kind
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_norm_is_known_in_every_number_format(dtype: torch.dtype) -> None:
+    model = nn.Sequential(LlamaRMSNorm(24, eps=1e-5)).to(dtype)
+    nn.init.normal_(model.get_parameter("0.weight"))
+    fuse_rms_norms(model)
+    assert isinstance(model[0], FusedRmsNorm)
+
+
+class DoubledLinear(nn.Linear):
+    """A linear layer of a library that does more than multiply."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Twice as much."""
+        return 2 * super().forward(input)
+
+
+def with_lora(layer: nn.Module) -> nn.Module:
+    """A layer in training with an adapter that is not zero."""
+    torch.manual_seed(0)
+    model = get_peft_model(nn.Sequential(layer), PeftLoraConfig(r=3, target_modules=["0"]))
+    nn.init.normal_(model.get_parameter("base_model.model.0.lora_B.default.weight"))
+    return model.train()
+
+
+def test_a_layer_that_does_more_than_multiply_keeps_its_own_code() -> None:
+    model, x = with_lora(DoubledLinear(12, 9)), torch.randn(7, 12)
+    wanted = model(x)
+    fuse_lora_layers(model)
+    torch.testing.assert_close(model(x), wanted)
+
+
+def test_a_layer_whose_forward_was_replaced_keeps_it() -> None:
+    layer = nn.Linear(12, 9)
+    plain = layer.forward
+    layer.forward = lambda input: 2 * plain(input)
+    model, x = with_lora(layer), torch.randn(7, 12)
+    wanted = model(x)
+    fuse_lora_layers(model)
+    torch.testing.assert_close(model(x), wanted)
+
+
+def test_a_layer_that_a_model_keeps_in_fp32_works_beside_a_bf16_adapter() -> None:
+    model = with_lora(nn.Linear(12, 9))
+    for name, parameter in model.named_parameters():
+        if "lora" in name:
+            parameter.data = parameter.data.bfloat16()
+    x = torch.randn(7, 12)
+    wanted = model(x)
+    fuse_lora_layers(model)
+    torch.testing.assert_close(model(x), wanted)
+
+
+def test_no_tokens_at_all_are_no_error() -> None:
+    """As in an expert that nothing reached."""
+    model, x = with_lora(nn.Linear(12, 9)), torch.empty(2, 0, 12, requires_grad=True)
+    fuse_lora_layers(model)
+    out = model(x)
+    assert out.shape == (2, 0, 9)
+    out.sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("is_causal", False), ("use_bidirectional_attention", True)]
+)
+def test_a_model_that_sees_later_tokens_keeps_its_own_attention(
+    llama: PreTrainedModel, name: str, value: bool
+) -> None:
+    assert can_attend_by_row(llama, 30)
+    setattr(llama.config, name, value)
+    assert not can_attend_by_row(llama, 30)

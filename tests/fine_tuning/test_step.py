@@ -162,3 +162,32 @@ def test_validation_has_no_dropout_and_leaves_the_mode_as_it_was(
     model = adapted(llama, LoraConfig(r=4, dropout=0.5)).train()
     assert len({mean_loss(model, make_rows(3), max_tokens=50) for _ in range(2)}) == 1
     assert all(module.training for module in model.modules())
+
+
+def test_validation_that_runs_out_of_memory_leaves_the_mode_as_it_was(
+    llama: PreTrainedModel, make_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    model = adapted(llama, LoraConfig(r=4, dropout=0.5)).train()
+    monkeypatch.setattr(model, "forward", fail)
+    with pytest.raises(MemoryError):
+        mean_loss(model, make_rows(3), max_tokens=50)
+    assert all(module.training for module in model.modules())
+
+
+def test_the_time_of_every_micro_batch_is_told(llama: PreTrainedModel, make_rows: MakeRows) -> None:
+    model, told = adapted(llama, LoraConfig(r=4)).train(), []
+    masters = MasterWeights(model, torch.float32)
+    accumulate_gradients(
+        model,
+        masters,
+        make_rows(3),
+        max_tokens=1,
+        seed=0,
+        step=0,
+        on_micro_batch=told.append,
+    )
+    assert len(told) == 3
+    assert min(told) > 0

@@ -64,8 +64,9 @@ class Run:
     def _note_limits(self, limits: Sequence[TokenLimit]) -> None:
         self.limits = [*limits]
 
-    def _save(self, progress: Progress) -> None:
+    def _save(self, progress: Progress) -> float:
         self.saved[progress.n_steps] = self.masters.state()
+        return 0.0
 
     def records(self, kind: str) -> list[dict[str, float]]:
         """What was recorded of one kind."""

@@ -90,7 +90,7 @@ def run(config: PretrainedConfig) -> dict[str, list[float]]:
         memory=MemoryLimit([limit], lambda _: None),
         progress=Progress(),
     )
-    TrainingLoop(ingredients, lambda _: None, log_every_steps=1).run()
+    TrainingLoop(ingredients, lambda _: 0.0, log_every_steps=1).run()
     records = [json.loads(line) for line in stream.getvalue().splitlines()]
     keys = ("train/loss", "train/grad_norm", "eval/loss")
     return {key: [record[key] for record in records if key in record] for key in keys}

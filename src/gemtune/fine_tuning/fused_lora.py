@@ -12,6 +12,7 @@ import torch
 from peft.tuners.lora.layer import Linear
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.pytorch_utils import Conv1D
 
 from gemtune.models.random_masks import draw_mask
 
@@ -40,7 +41,7 @@ class _LoraLinear(torch.autograd.Function):
         out_TN = functional.linear(x_TK, weight, bias).addmm_(h_TR, scaled_b.t())
         ctx.save_for_backward(x_TK, weight, a, scaled_b, h_TR, kept)
         ctx.scaling = scaling
-        return out_TN.view(*x.shape[:-1], -1)
+        return out_TN.view(*x.shape[:-1], out_TN.shape[-1])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
@@ -57,7 +58,7 @@ class _LoraLinear(torch.autograd.Function):
             d_x_TK.addmm_(d_h_TR, a)
         else:
             d_x_TK.add_(_drop(d_h_TR @ a, kept))
-        return d_x_TK.view(*shape[:-1], -1), None, None, d_a, d_b, None, None
+        return d_x_TK.view(*shape[:-1], d_x_TK.shape[-1]), None, None, d_a, d_b, None, None
 
 
 def _drop(x: Tensor, kept: Tensor | None) -> Tensor:
@@ -67,32 +68,38 @@ def _drop(x: Tensor, kept: Tensor | None) -> Tensor:
 def fuse_lora_layers(model: nn.Module) -> None:
     """Let the plain LoRA layers of a PEFT model on a CPU train in one operation each.
 
-    Layers with DoRA or a trained bias keep PEFT's own code, and so does evaluation.
+    Layers with DoRA or a trained bias keep PEFT's own code, and so do layers that compute more than
+    a product (quantized ones, those of a library that wraps them), and evaluation.
     """
     for layer in model.modules():
-        if isinstance(layer, Linear) and _is_plain(layer):
+        if type(layer) is Linear and _is_plain(layer):
             layer.forward = partial(_forward, layer, layer.forward)
 
 
 def _is_plain(layer: Linear) -> bool:
-    bias = layer.get_base_layer().bias
+    base = layer.get_base_layer()
+    if type(base) not in (nn.Linear, Conv1D) or "forward" in vars(base):
+        return False
+    bias = base.bias
     return "default" not in layer.lora_variant and (bias is None or not bias.requires_grad)
 
 
 def _forward(
     layer: Linear, peft_forward: Callable[..., Tensor], x: Tensor, *args: Any, **kwargs: Any
 ) -> Tensor:
-    if not layer.training:
-        return peft_forward(x, *args, **kwargs)
     base = layer.get_base_layer()
     assert isinstance(base.weight, Tensor)
+    a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    # PEFT casts where a model keeps some layers in fp32.
+    if not layer.training or not x.dtype == base.weight.dtype == a.dtype:
+        return peft_forward(x, *args, **kwargs)
     p = getattr(layer.lora_dropout["default"], "p", 0.0)
     out: Tensor = _LoraLinear.apply(
         x,
         base.weight.t() if layer.fan_in_fan_out else base.weight,
         base.bias,
-        layer.lora_A["default"].weight,
-        layer.lora_B["default"].weight,
+        a,
+        b,
         layer.scaling["default"] / (1 - p),
         draw_mask(torch.Size((x.numel() // x.shape[-1], x.shape[-1])), p) if p else None,
     )

@@ -12,6 +12,7 @@ from gemtune.fine_tuning.ingredients import Ingredients
 from gemtune.fine_tuning.optimizer_step import FINITE_FIX, OptimizerStep
 from gemtune.fine_tuning.state import Progress
 from gemtune.fine_tuning.step import mean_loss
+from gemtune.fine_tuning.stop_time import StopTime
 from gemtune.fine_tuning.validation import (
     Validation,
     base_validation,
@@ -22,8 +23,11 @@ from gemtune.runs.signals import raise_if_stopped, uninterrupted
 
 logger = logging.getLogger(__name__)
 
-Save = Callable[[Progress], None]
-"""Makes a checkpoint of the weights, the optimizer and these counters."""
+Save = Callable[[Progress], float]
+"""Makes a checkpoint of the weights, the optimizer and these counters.
+
+Returns the seconds until it was on the disk.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,8 @@ class TrainingLoop:
     def __init__(self, run: Ingredients, save: Save, log_every_steps: int) -> None:
         """Nothing is trained yet."""
         self._run, self._save_progress = run, save
-        self._step = OptimizerStep(run, log_every_steps)
+        self._stop_time = StopTime()
+        self._step = OptimizerStep(run, log_every_steps, self._stop_time)
         self._cadence = SaveCadence(run.plan, run.training)
         # One that could not be written is not tried again on the way out.
         self._last_save_tried = run.progress.n_steps
@@ -80,12 +85,13 @@ class TrainingLoop:
             # Before a validation and not after it, because that takes long.
             if self._cadence.is_due(self._run.progress.n_steps):
                 self._save()
+            self._stop_time.end_step()
             self._validate_if_due()
         return self._result()
 
     def _save(self) -> None:
         self._last_save_tried = self._run.progress.n_steps
-        self._save_progress(self._run.progress)
+        self._stop_time.note_save(self._save_progress(self._run.progress))
         self._cadence.note_saved()
 
     def _is_over(self) -> bool:

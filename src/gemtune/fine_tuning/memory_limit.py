@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TokenLimit:
-    """Padded tokens of a micro-batch, and from when on."""
+    """Tokens of a micro-batch, padding included where there is any, and from when on."""
 
     n_steps: int
     """Optimizer steps done by then."""

@@ -13,6 +13,7 @@ from gemtune.fine_tuning.ingredients import Ingredients
 from gemtune.fine_tuning.optimizer import learning_rate_at, set_learning_rate, step_size
 from gemtune.fine_tuning.rows import Row
 from gemtune.fine_tuning.step import accumulate_gradients
+from gemtune.fine_tuning.stop_time import StopTime
 from gemtune.monitoring.rates import RateMeter
 from gemtune.monitoring.resources import read_resources
 from gemtune.runs.signals import uninterrupted
@@ -20,18 +21,19 @@ from gemtune.runs.signals import uninterrupted
 logger = logging.getLogger(__name__)
 
 FINITE_FIX = (
-    "set fine_tuning.training.precision=fp32 or lower fine_tuning.training.learning_rate; if the "
-    "base model is to blame, `gemtune evaluate` shows it; if one row is, take it out, or let such "
-    "steps be skipped: fine_tuning.training.max_skipped_steps"
+    "set fine_tuning.training.precision=fp32 or lower fine_tuning.training.learning_rate, which "
+    "takes --overwrite or another folder; if the base model is to blame, `gemtune evaluate` shows "
+    "it; if one row is, take it out, or let such steps be skipped and go on: "
+    "fine_tuning.training.max_skipped_steps"
 )
 
 
 class OptimizerStep:
     """Takes the steps of a run one after another."""
 
-    def __init__(self, run: Ingredients, log_every_steps: int) -> None:
+    def __init__(self, run: Ingredients, log_every_steps: int, stop_time: StopTime) -> None:
         """Every `log_every_steps` steps one is recorded, and every one before a validation."""
-        self._run, self._log_every_steps = run, log_every_steps
+        self._run, self._log_every_steps, self._stop_time = run, log_every_steps, stop_time
         self._rates = RateMeter()
         self._epoch_started = time.perf_counter()
 
@@ -80,6 +82,7 @@ class OptimizerStep:
             max_tokens=max_tokens,
             seed=run.training.seed,
             step=step,
+            on_micro_batch=self._stop_time.note_micro_batch,
         )
 
     def _clip(self) -> float:

@@ -21,6 +21,7 @@ from gemtune.fine_tuning.plan import RunPlan, plan_run
 from gemtune.fine_tuning.rows import Row, encode_rows
 from gemtune.fine_tuning.setup import setup_peft_model
 from gemtune.models.attention import choose_attention
+from gemtune.models.causality import require_causal
 from gemtune.models.context import context_tokens
 from gemtune.models.fused_norms import fuse_rms_norms
 from gemtune.models.load import load_base_model, load_tokenizer
@@ -50,7 +51,8 @@ def prepare(examples: Mapping[str, list[Example]], config: Config) -> Prepared:
 
     Raises:
         DataError: no token of an answer is left to train on.
-        ConfigError: the adapter does not fit the model, or a row exceeds what the model takes.
+        ConfigError: the adapter does not fit the model, a row exceeds what the model takes, or the
+            model sees what it is to predict.
         ArtefactError: the model cannot be used.
     """
     fine_tuning = config.fine_tuning
@@ -63,6 +65,7 @@ def prepare(examples: Mapping[str, list[Example]], config: Config) -> Prepared:
     base = load_base_model(fine_tuning, dtype, device)
     longest = max(len(row.token_ids) for found in rows.values() for row in found)
     _require_context(base, longest)
+    require_causal(base)
     choose_attention(base, device, longest)
     model = setup_peft_model(base, fine_tuning)
     if device.type == "cpu":

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from gemtune.errors import NotFiniteError
 from gemtune.fine_tuning.loop import LoopResult
 from gemtune.runs.run import now, write_run
 
@@ -88,7 +89,13 @@ def open_record(
         # A signal may come after the last line of a run was written.
         if not record.is_done:
             record.stop(error)
-            logger.warning("the run stopped; the same command goes on with what is in %s", run_dir)
+            # What is not finite once is so again: there is something to change first.
+            if isinstance(error, NotFiniteError):
+                logger.warning("the run stopped; what it reached is in %s", run_dir)
+            else:
+                logger.warning(
+                    "the run stopped; the same command goes on with what is in %s", run_dir
+                )
         raise
 
 

@@ -3,6 +3,7 @@
 import errno
 import logging
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,20 +53,27 @@ class CheckpointSaver:
         self._newest = resumed_step
         self._mirror = mirror
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: Progress) -> float:
         """Commit the state of training, then remove the checkpoints that are not wanted any more.
+
+        Returns:
+            The seconds until it was on the disk; copies elsewhere are not waited for.
 
         Raises:
             ResourceError: the disk is full, also without the older checkpoints.
             KeyboardInterrupt: a signal came meanwhile; the checkpoint is on the disk.
         """
         with uninterrupted():
+            started = time.perf_counter()
             checkpoint = self._commit(progress)
-        if self._mirror:
-            self._mirror.submit(checkpoint)
+            seconds = time.perf_counter() - started
+            # A signal that came meanwhile must not keep this one from the second home.
+            if self._mirror:
+                self._mirror.submit(checkpoint)
         # The one before stays, in case that the new one is damaged some day.
         self._keep(progress.n_steps, self._newest, _best_step(progress))
         self._newest = progress.n_steps
+        return seconds
 
     def _commit(self, progress: Progress) -> Checkpoint:
         try:
@@ -78,6 +86,8 @@ class CheckpointSaver:
         try:
             return self._try_to_commit(progress)
         except OSError as error:
+            if not _is_full(error):
+                raise
             raise self._full_disk_error(error, progress.n_steps) from error
 
     def _try_to_commit(self, progress: Progress) -> Checkpoint:
@@ -86,9 +96,7 @@ class CheckpointSaver:
         require_space(self._root, n_bytes, f"the checkpoint of step {step}")
         return commit_checkpoint(self._root, step, lambda folder: self._write(folder, progress))
 
-    def _full_disk_error(self, error: OSError, step: int) -> Exception:
-        if not _is_full(error):
-            return error
+    def _full_disk_error(self, error: OSError, step: int) -> ResourceError:
         n_bytes = checkpoint_bytes(self._run_dir, self._ready)
         return ResourceError(
             f"{error.filename or self._root}: no space is left for the checkpoint of step {step}, "

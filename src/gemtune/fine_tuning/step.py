@@ -1,6 +1,7 @@
 """The hot path: rows through the model, loss on the answers, gradients."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -23,11 +24,13 @@ def accumulate_gradients(
     max_tokens: int,
     seed: int,
     step: int,
+    on_micro_batch: Callable[[float], None] = lambda _: None,
 ) -> float:
     """Add the gradient of the mean loss over all targets of `rows` to `masters`.
 
     The result does not depend on how the rows are cut into micro-batches, because every part is
-    divided by the number of targets of the whole step.
+    divided by the number of targets of the whole step. `on_micro_batch` is told the seconds that
+    each part took.
 
     Returns:
         The mean loss per target in nats.
@@ -36,12 +39,14 @@ def accumulate_gradients(
     n_targets = sum(row.n_targets for row in rows)
     loss_sum = 0.0
     for i, group in enumerate(micro_batches(rows, max_tokens, packed=packed)):
+        started = time.perf_counter()
         # Dropout is a function of (seed, step, micro-batch), whatever ran before.
         torch.manual_seed(draw_seed(seed, "dropout", step, i))
         loss = summed_loss(model, collate(group, packed=packed))
         (loss / n_targets).backward()
         masters.take_gradients()
         loss_sum += loss.item()
+        on_micro_batch(time.perf_counter() - started)
     return loss_sum / n_targets
 
 
@@ -51,11 +56,14 @@ def mean_loss(model: PreTrainedModel, rows: Sequence[Row], *, max_tokens: int) -
     packed = attends_by_row(model)
     was_training = model.training
     model.eval()
-    loss_sum = sum(
-        summed_loss(model, collate(group, packed=packed)).item()
-        for group in micro_batches(rows, max_tokens, packed=packed)
-    )
-    model.train(was_training)
+    try:
+        loss_sum = sum(
+            summed_loss(model, collate(group, packed=packed)).item()
+            for group in micro_batches(rows, max_tokens, packed=packed)
+        )
+    finally:
+        # Also when memory runs out: training would go on without dropout.
+        model.train(was_training)
     return loss_sum / sum(row.n_targets for row in rows)
 
 

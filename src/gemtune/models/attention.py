@@ -3,11 +3,11 @@
 import torch
 from transformers import PreTrainedModel
 
-from gemtune.models.row_attention import ROW_ATTENTION, can_attend_by_row
-
-# Up to here plain matrix products beat PyTorch's fused attention on a CPU (docs/benchmarks.md);
-# above it their memory, quadratic in the length, weighs more.
-_LONGEST_PLAIN_TOKENS = 512
+from gemtune.models.row_attention import (
+    LONGEST_PLAIN_TOKENS,
+    ROW_ATTENTION,
+    can_attend_by_row,
+)
 
 
 def choose_attention(model: PreTrainedModel, device: torch.device, longest_tokens: int) -> None:
@@ -16,5 +16,5 @@ def choose_attention(model: PreTrainedModel, device: torch.device, longest_token
         return
     if can_attend_by_row(model, longest_tokens):
         model.set_attn_implementation(ROW_ATTENTION)
-    elif longest_tokens <= _LONGEST_PLAIN_TOKENS:
+    elif longest_tokens <= LONGEST_PLAIN_TOKENS:
         model.set_attn_implementation("eager")

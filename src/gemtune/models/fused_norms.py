@@ -46,11 +46,27 @@ def fuse_rms_norms(model: nn.Module) -> None:
     """Replace the norms of a model that compute what `FusedRmsNorm` computes.
 
     Llama and its relatives name the small number `variance_epsilon`; Gemma, which adds 1 to the
-    weight, does not.
+    weight, does not. Whether a candidate does compute the same is tried out.
     """
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             eps = getattr(child, "variance_epsilon", None)
-            if type(child).__name__.endswith("RMSNorm") and isinstance(eps, float):
-                assert isinstance(child.weight, nn.Parameter)
-                setattr(parent, name, FusedRmsNorm(child.weight, eps))
+            if not type(child).__name__.endswith("RMSNorm") or not isinstance(eps, float):
+                continue
+            if [own for own, _ in child.named_parameters()] != ["weight"]:
+                continue
+            assert isinstance(child.weight, nn.Parameter)
+            fused = FusedRmsNorm(child.weight, eps)
+            if child.weight.ndim == 1 and _agree(child, fused):
+                setattr(parent, name, fused)
+
+
+@torch.no_grad()
+def _agree(norm: nn.Module, fused: FusedRmsNorm) -> bool:
+    """Up to rounding, for numbers whose mean and whose size by groups tell other norms apart."""
+    weight = fused.weight
+    x = torch.linspace(-1, 2, weight.numel(), device=weight.device, dtype=weight.dtype)
+    found, wanted = fused(x), norm(x)
+    return found.dtype == wanted.dtype and torch.allclose(
+        found, wanted, rtol=4 * torch.finfo(weight.dtype).eps, atol=0
+    )

@@ -7,6 +7,10 @@ import torch
 
 from gemtune.errors import GemtuneError, ResourceError
 
+# torch has a class for what its own allocators cannot give, and only a text for the rest: the CPU's
+# memory, and that of an accelerator which its driver or its matrix library asks for.
+_TEXTS = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
 
 @contextmanager
 def memory_errors(what: str, *, fix: str) -> Iterator[None]:
@@ -26,7 +30,6 @@ def memory_errors(what: str, *, fix: str) -> Iterator[None]:
 
 def is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
     """Whether the CPU's memory or the accelerator's is used up, and nobody has told it yet."""
-    # torch has a class of its own for accelerators, and only a text for the CPU.
     known = (MemoryError, torch.OutOfMemoryError)
     is_told = isinstance(error, GemtuneError)
-    return not is_told and (isinstance(error, known) or "can't allocate memory" in str(error))
+    return not is_told and (isinstance(error, known) or any(text in str(error) for text in _TEXTS))

@@ -17,8 +17,9 @@ from gemtune.models.random_masks import draw_mask
 
 ROW_ATTENTION = "gemtune_rows"
 
-# Above it the scores, quadratic in the length, weigh more than what fused attention costs.
-_LONGEST_PLAIN_TOKENS = 512
+LONGEST_PLAIN_TOKENS = 512
+"""Up to here plain matrix products beat PyTorch's fused attention on a CPU (docs/benchmarks.md);
+above it their memory, quadratic in the length, weighs more."""
 # Models with full causal attention that take positions from `position_ids`, carry nothing else from
 # token to token, and compute their logits by the output layer alone.
 _MODEL_TYPES = frozenset({"gemma3_text", "gpt2", "llama", "mistral", "qwen2", "qwen3", "smollm3"})
@@ -52,6 +53,9 @@ def can_attend_by_row(model: PreTrainedModel, longest_tokens: int) -> bool:
         and not getattr(config, "final_logit_softcapping", None)
         and not getattr(config, "attn_logit_softcapping", None)
         and not getattr(config, "scale_attn_by_inverse_layer_idx", False)
+        # Models that were made from these to embed texts see later tokens too.
+        and getattr(config, "is_causal", True)
+        and not getattr(config, "use_bidirectional_attention", False)
     )
 
 
@@ -162,7 +166,7 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """What transformers calls: query (1, H, T, D), key and value (1, G, T, D) to (1, T, H, D)."""
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-    if len(row_layout.unseen) > _LONGEST_PLAIN_TOKENS:
+    if len(row_layout.unseen) > LONGEST_PLAIN_TOKENS:
         return _attend_one_by_one(query, key, value, row_layout.lengths, scaling, dropout), None
     q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
     out: Tensor = _GridAttention.apply(q, k, v, row_layout, scaling, dropout)
