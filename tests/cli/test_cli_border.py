@@ -31,6 +31,50 @@ def test_a_full_disk_without_a_path_is_still_told(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        (errno.EIO, "the disk failed: Input/output error"),
+        (errno.ENXIO, "the disk failed: No such device or address"),
+        (errno.EFBIG, "a limit on file size forbids to write this much"),
+    ],
+)
+def test_a_disk_that_fails_is_exit_code_6_and_names_what_was_to_be_written(
+    code: int, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copying = OSError(code, os.strerror(code), "from", None, "runs/a/to")
+    assert report_error(copying, debug=False) == 6
+    error, fix = capsys.readouterr().err.splitlines()
+    assert error == f"error: runs/a/to: {what}"
+    assert fix.endswith("then run it again")
+
+
+def test_a_full_disk_that_a_library_tells_of_in_words_is_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = Exception("No space left on device (os error 28)")
+    assert report_error(words, debug=False) == 6
+    assert "no space is left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        RuntimeError("CUDA error: out of memory"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+    ],
+    ids=repr,
+)
+def test_too_little_memory_is_exit_code_6_whatever_says_so(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report_error(error, debug=False) == 6
+    assert capsys.readouterr().err.startswith("error: out of memory")
+
+
+@pytest.mark.parametrize(
     ("code", "why"),
     [
         (errno.EACCES, "Permission denied"),
@@ -71,5 +115,15 @@ def test_any_other_refusal_is_a_bug(
     monkeypatch: pytest.MonkeyPatch, tmp_path: os.PathLike[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert report_error(refusal(errno.EIO, "runs/a"), debug=False) == 1
+    assert report_error(refusal(errno.EBADF, "runs/a"), debug=False) == 1
     assert "this is a bug in gemtune" in capsys.readouterr().err
+
+
+def test_a_bug_is_told_even_if_no_traceback_can_be_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "full"))
+    assert report_error(KeyError("x"), debug=False) == 1
+    error, fix = capsys.readouterr().err.splitlines()
+    assert error == "error: this is a bug in gemtune: KeyError: 'x'"
+    assert fix == "fix: please report it with what --debug shows"

@@ -27,6 +27,15 @@ def _handler() -> Iterator[None]:
     logging.getLogger("gemtune").setLevel(logging.NOTSET)
 
 
+def test_a_terminal_that_is_gone_stops_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    logging.getLogger("gemtune.anything").warning("still there?")
+
+
 def test_a_line_goes_to_what_stderr_is_at_that_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     later = io.StringIO()
     monkeypatch.setattr(sys, "stderr", later)

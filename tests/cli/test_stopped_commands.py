@@ -150,3 +150,34 @@ sys.exit(main())
     process = run_until("import nothing", start=[sys.executable, "-c", command])
     assert process.returncode == 75
     assert last_words(process)[0].startswith("stopped by SIGTERM")
+
+
+def test_a_stopped_command_whose_messages_nobody_reads_ends_in_the_same_way(data: Path) -> None:
+    """Ctrl-C ends `tee` in `gemtune ... 2>&1 | tee log` too."""
+    command = """
+import os, sys
+reader, writer = os.pipe()
+os.close(reader)
+os.dup2(writer, 2)
+from gemtune.cli import main
+sys.exit(main())
+"""
+    words = ["data", "check", str(data), "--no-tokens"]
+    process = run_until("open train.jsonl", *words, start=[sys.executable, "-c", command])
+    assert process.returncode == 75
+
+
+def test_a_system_that_gives_no_thread_is_out_of_resources_and_no_bug() -> None:
+    command = """
+import sys, threading
+from gemtune.cli import main
+
+def refuse(thread):
+    raise RuntimeError("can't start new thread")
+
+threading.Thread.start = refuse
+sys.exit(main())
+"""
+    process = run_until("import nothing", start=[sys.executable, "-c", command])
+    assert process.returncode == 6
+    assert last_words(process)[0] == "error: out of memory: can't start new thread"

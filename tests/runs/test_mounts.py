@@ -36,5 +36,11 @@ def test_a_folder_on_a_mounted_bucket_is_found(
     assert find_fuse_mount(tmp_path / folder, table) == (mount and tmp_path / mount)
 
 
+def test_a_mount_whose_name_is_no_text_is_no_obstacle(tmp_path: Path) -> None:
+    table = tmp_path / "mounts"
+    table.write_bytes(b"disk /mnt/caf\xe9 ext4 rw 0 0\nbucket /gcs fuse.gcsfuse rw 0 0\n")
+    assert find_fuse_mount(Path("/gcs/run"), table) == Path("/gcs")
+
+
 def test_a_machine_without_the_table_has_no_such_mount(tmp_path: Path) -> None:
     assert find_fuse_mount(tmp_path, tmp_path / "none") is None

@@ -50,7 +50,7 @@ def test_opening_tells_the_record_of_the_run_that_goes_on(tmp_path: Path) -> Non
         assert earlier is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"status": "done"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "[" * 100_000, '{"status": "done"}'], ids=range(5))
 def test_a_record_that_cannot_be_gone_on_with_is_refused_without_overwrite(
     text: str, tmp_path: Path
 ) -> None:
@@ -109,6 +109,17 @@ def test_clearing_removes_the_run_and_what_it_published_and_nothing_else(tmp_pat
         (tmp_path / name).touch()
     clear_run(tmp_path)
     assert names(tmp_path) == ["notes.txt", "run.lock"]
+
+
+def test_clearing_leaves_what_a_link_leads_to(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "step-00000001").mkdir(parents=True)
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (run_dir / "checkpoints").symlink_to(elsewhere)
+    clear_run(run_dir)
+    assert names(run_dir) == []
+    assert names(elsewhere) == ["step-00000001"]
 
 
 def test_clearing_an_empty_folder_does_nothing(tmp_path: Path) -> None:

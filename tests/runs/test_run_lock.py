@@ -1,5 +1,6 @@
 """One process a folder: the second is told who is there."""
 
+import errno
 import os
 import socket
 import subprocess
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gemtune.errors import RunLockedError
+from gemtune.errors import RunLockedError, UsageError
 from gemtune.runs.lock import exclusive_lock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,12 +54,22 @@ def test_a_killed_holder_blocks_nobody(tmp_path: Path) -> None:
             assert str(os.getpid()) in lock.read_text(encoding="utf-8")
 
 
-def test_a_holder_without_a_name_yet_is_still_a_holder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
+def test_a_holder_that_cannot_be_read_is_still_a_holder(tmp_path: Path, text: str) -> None:
     lock = tmp_path / "run.lock"
     with exclusive_lock(lock):
-        lock.write_text("", encoding="utf-8")
+        lock.write_text(text, encoding="utf-8")
         with pytest.raises(RunLockedError, match=r"process \? on \?"), exclusive_lock(lock):
             pytest.fail("the lock was given twice")
+
+
+def test_a_disk_without_locks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(UsageError, match="cannot be locked"), exclusive_lock(tmp_path / "lock"):
+        pytest.fail("a lock was given")
 
 
 def test_the_lock_is_free_after_the_block(tmp_path: Path) -> None:

@@ -91,6 +91,12 @@ def test_published_weights_that_are_not_finite_are_damage(run: Path) -> None:
     assert damage(run) == {".": ("adapter_model.safetensors: lora_A is not finite",)}
 
 
+def test_weights_that_somebody_put_beside_a_result_are_none_of_its_business(run: Path) -> None:
+    (run / "merged.safetensors").write_bytes(save({"x": np.array([np.nan], np.float32)}))
+    (run / "other.safetensors").symlink_to("nowhere")
+    assert damage(run) == {}
+
+
 @pytest.mark.parametrize("status", ["running", "stopped"])
 def test_a_run_that_is_not_finished_is_told_and_its_checkpoints_are_checked(
     run: Path, status: str

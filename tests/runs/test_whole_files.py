@@ -5,14 +5,17 @@ import json
 import math
 import os
 import stat
+import sys
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
 from gemtune.runs.files import (
     make_folder,
-    partial_path,
+    naming,
     remove_partial_files,
+    replacing,
     sync_folder,
     write_bytes,
     write_json,
@@ -59,6 +62,74 @@ def test_a_full_disk_leaves_the_old_file_no_litter_and_the_path_in_the_error(
     assert names(tmp_path) == ["a.txt"]
 
 
+# Of a file that a signal caught while it was opened.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_at_any_call_leaves_the_old_file_or_the_new_one_and_no_litter(
+    tmp_path: Path,
+) -> None:
+    """The handler runs between two calls; so it does between making the file and removing it."""
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    n_calls, n_reached = 0, 1
+    frames = "files.py", "pathlib.py"
+
+    def strike(frame: FrameType, event: str, _: object) -> None:
+        nonlocal n_calls
+        if Path(frame.f_code.co_filename).name not in frames:
+            return
+        n_calls += 1
+        if n_calls == n_reached:
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    while True:
+        n_calls = 0
+        try:
+            sys.setprofile(strike)
+            write_text(path, "new")
+            break
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.setprofile(None)
+        assert path.read_text(encoding="utf-8") in ("old", "new")
+        assert names(tmp_path) == ["a.txt"], n_reached
+        write_text(path, "old")
+        n_reached += 1
+    assert n_reached > 20
+
+
+def test_a_copy_that_fails_leaves_no_litter_and_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    for folder in (source, target):
+        folder.mkdir()
+    (source / "a").touch()
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/target/a'"):
+        install_files(source, target)
+    assert names(target) == []
+
+
+def test_what_a_library_says_of_the_disk_in_words_only_is_an_error_of_the_system() -> None:
+    with pytest.raises(OSError, match="'somewhere'") as caught, naming(Path("somewhere")):
+        # What `Tokenizer.save` raises.
+        raise Exception("No space left on device (os error 28)")
+    assert caught.value.errno == errno.ENOSPC
+    with pytest.raises(KeyError), naming(Path("somewhere")):
+        raise KeyError("os error")
+
+
+def test_a_file_that_is_written_in_parts_takes_its_place_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.touch()
+    with replacing(path) as partial:
+        partial.write_text("new")
+        assert path.read_text(encoding="utf-8") == ""
+    assert path.read_text(encoding="utf-8") == "new"
+
+
 def test_a_file_is_as_readable_as_any_other_new_file(tmp_path: Path) -> None:
     write_text(tmp_path / "ours", "")
     (tmp_path / "other").touch()
@@ -98,7 +169,7 @@ def test_names_that_are_left_out_are_not_installed(tmp_path: Path) -> None:
 
 
 def test_what_killed_writes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    for name in (".run.json.x7.partial", "notes.partial", ".hidden", partial_path(Path("a")).name):
+    for name in (".run.json.x7.partial", "notes.partial", ".hidden"):
         (tmp_path / name).touch()
     remove_partial_files(tmp_path)
     assert names(tmp_path) == [".hidden", "notes.partial"]

@@ -171,6 +171,17 @@ def test_drain_gives_up_in_time_and_says_so(
     assert "the newest checkpoint is in" in caplog.text
 
 
+def test_drain_does_not_replace_the_reason_for_the_end(
+    mirror: BucketMirror, make_checkpoint: MakeCheckpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    checkpoint = make_checkpoint(1)
+    (checkpoint.folder.parents[1] / "run.json").unlink()
+    mirror.submit(checkpoint)
+    mirror.drain(WAIT_SECONDS)
+    assert "No such file" in caplog.text
+    assert "the newest checkpoint is in" in caplog.text
+
+
 def test_the_result_is_published_with_its_manifest_last(
     mirror: BucketMirror, storage: FakeStorage, run_dir: Path
 ) -> None:

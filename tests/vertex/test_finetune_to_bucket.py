@@ -14,7 +14,7 @@ from vertex.fake_storage import FakeStorage
 
 from gemtune.config.load import load_config
 from gemtune.config.schema import Config
-from gemtune.errors import PrerequisiteError, UsageError
+from gemtune.errors import ArtefactError, PrerequisiteError, UsageError
 from gemtune.fine_tuning.train import finetune_model
 from gemtune.runs.checkpoints import list_checkpoints
 from gemtune.vertex.finetune import finetune_to_bucket
@@ -179,6 +179,15 @@ def test_a_work_folder_of_another_bucket_is_refused(
     (tmp_path / "bucket.json").write_text('{"url": "gs://other/run", "holder": "", "run": ""}')
     with pytest.raises(UsageError, match="work folder of gs://other/run"):
         finetune_to_bucket(data_dir, URL, work_dir=tmp_path)
+
+
+def test_a_damaged_work_folder_is_told(
+    storage: FakeStorage, data_dir: Path, tmp_path: Path
+) -> None:
+    for text in ("", "[]", '{"url": 1}'):
+        (tmp_path / "bucket.json").write_text(text)
+        with pytest.raises(ArtefactError, match=r"bucket.json is damaged"):
+            finetune_to_bucket(data_dir, URL, work_dir=tmp_path)
 
 
 def test_a_machine_without_credentials_is_told_how_to_get_them(

@@ -106,6 +106,24 @@ def test_of_many_that_come_at_once_one_gets_it(folder: BucketFolder, storage: Fa
     assert sorted(outcomes) == ["refused", "refused", "refused", "works"]
 
 
+def test_a_renewal_that_fails_for_any_reason_is_not_the_last_one(
+    folder: BucketFolder, storage: FakeStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, n_left = BucketFolder.write, 2
+
+    def fail_twice(self: BucketFolder, name: str, content: bytes, *, generation: int) -> int | None:
+        nonlocal n_left
+        n_left -= 1
+        if n_left >= 0:
+            raise MemoryError
+        return real(self, name, content, generation=generation)
+
+    with hold_lease(folder, "here", INTERVAL) as lease:
+        monkeypatch.setattr(BucketFolder, "write", fail_twice)
+        wait_until_renewed(storage)
+        lease.require()
+
+
 def test_one_that_lost_its_lease_learns_it(folder: BucketFolder, storage: FakeStorage) -> None:
     with hold_lease(folder, "here", INTERVAL) as lease:
         left_behind(storage)

@@ -3,14 +3,17 @@
 import errno
 import tempfile
 import traceback
-from pathlib import Path
 
 import click
 
+from gemtune.cli.out_of_memory import out_of_memory_error
 from gemtune.cli.stopping import report_stop
 from gemtune.cli.terminal import plain_text
 from gemtune.errors import GemtuneError, MissingExtraError, ResourceError, UsageError
 from gemtune.redaction import redact
+
+# It needs the standard library only.
+from gemtune.runs.files import as_os_error  # noqa: TID253
 
 EXIT_BUG = 1
 EXIT_BROKEN_PIPE = 141
@@ -44,8 +47,8 @@ def report_error(error: BaseException, *, debug: bool) -> int:
             return _report_usage(error)
         case ModuleNotFoundError() if _top_module(error) in _EXTRA_OF_MODULE:
             error = _missing_extra(_top_module(error))
-        case OSError() if not isinstance(error, GemtuneError):
-            error = _refused_by_the_system(error) or error
+        case Exception() if not isinstance(error, GemtuneError):
+            error = out_of_memory_error(error) or _refused_by_the_system(error) or error
         case _:
             pass
     if isinstance(error, GemtuneError):
@@ -70,33 +73,55 @@ def _report_usage(error: click.ClickException) -> int:
 
 
 def _report_bug(error: BaseException) -> int:
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", prefix="gemtune-bug-", suffix=".txt", delete=False
-    ) as file:
-        file.write(redact("".join(traceback.format_exception(error))))
     what = traceback.format_exception_only(error)[-1].strip().splitlines()[0]
-    _print(
-        f"this is a bug in gemtune: {what}",
-        f"please report it with the traceback in {Path(file.name)}",
-    )
+    _print(f"this is a bug in gemtune: {what}", f"please report it with {_keep_traceback(error)}")
     return EXIT_BUG
 
 
-def _refused_by_the_system(error: OSError) -> GemtuneError | None:
+def _keep_traceback(error: BaseException) -> str:
+    """Say where it is kept; a full disk must not hide what went wrong before."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", prefix="gemtune-bug-", suffix=".txt", delete=False
+        ) as file:
+            file.write(redact("".join(traceback.format_exception(error))))
+    except OSError:
+        return "what --debug shows"
+    return f"the traceback in {file.name}"
+
+
+def _refused_by_the_system(error: Exception) -> GemtuneError | None:
     """What the user can cure of the ways in which files cannot be read or written."""
-    place = f"{error.filename}: " if error.filename else ""
-    match error.errno:
+    refusal = as_os_error(error)
+    if refusal is None:
+        return None
+    # Copying and renaming name two files; the second is the one that was to be written.
+    path = refusal.filename2 or refusal.filename
+    place = f"{path}: " if path else ""
+    match refusal.errno:
         case errno.ENOSPC | errno.EDQUOT:
             return ResourceError(
                 f"{place}no space is left on the disk",
                 fix="free some space or choose a folder on another disk, then run it again",
             )
+        case errno.EFBIG:
+            return ResourceError(
+                f"{place}a limit on file size forbids to write this much",
+                fix="raise the limit (`ulimit -f`) or choose a folder on another disk, then run it "
+                "again",
+            )
+        case errno.EIO | errno.ENXIO | errno.ENODEV | errno.ESTALE:
+            return ResourceError(
+                f"{place}the disk failed: {refusal.strerror}",
+                fix="see what the log of the system says of it, or choose a folder on another "
+                "disk; then run it again",
+            )
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return UsageError(
-                f"{place}{error.strerror}", fix="choose a place that you may read and write"
+                f"{place}{refusal.strerror}", fix="choose a place that you may read and write"
             )
         case errno.ENOTDIR | errno.EISDIR | errno.ENAMETOOLONG | errno.ELOOP:
-            return UsageError(f"{place}{error.strerror}", fix="check the path")
+            return UsageError(f"{place}{refusal.strerror}", fix="check the path")
         case _:
             return None
 

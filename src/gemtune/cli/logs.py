@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 
 from gemtune.cli.terminal import plain_text
 
@@ -22,7 +23,9 @@ class _StderrHandler(logging.Handler):
     """Looks stderr up at every line: a live bar replaces it to write above itself."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(self.format(record) + "\n")
+        # Work goes on when nobody is there to read of it any more.
+        with suppress(OSError):
+            sys.stderr.write(self.format(record) + "\n")
 
 
 def start_logging() -> None:

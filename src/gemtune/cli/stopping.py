@@ -5,6 +5,7 @@ import shlex
 import sys
 from contextlib import suppress
 
+from gemtune.cli.out_of_memory import out_of_memory_error
 from gemtune.redaction import redact
 
 # Every command needs this one, and it needs the standard library only.
@@ -12,6 +13,7 @@ from gemtune.runs.signals import (  # noqa: TID253
     StopSignal,
     accept_stop,
     ignore_stop_signals,
+    raise_if_stopped,
     stop_on_signals,
 )
 
@@ -25,17 +27,33 @@ def run_stoppable() -> int:
     A command that was stopped ends the process here: threads of libraries, such as downloads,
     would be waited for otherwise.
     """
-    with stop_on_signals():
-        try:
-            # Only now, so that a signal that comes while click is imported finds its handler.
-            from gemtune.cli.app import run  # noqa: PLC0415
+    try:
+        with stop_on_signals():
+            code = _run_command()
+            if code in (EXIT_PREEMPTED, EXIT_INTERRUPTED):
+                _leave(code)
+            return code
+    except Exception as error:
+        # Memory may be too short for the frame, or for what would say so otherwise.
+        told = out_of_memory_error(error)
+        if told is None:
+            raise
+        sys.stderr.write(f"error: {told}\nfix: {told.fix}\n")
+        return told.exit_code
 
-            code = run()
-            ignore_stop_signals()
-        except KeyboardInterrupt as stop:
-            code = report_stop(stop)
-        if code in (EXIT_PREEMPTED, EXIT_INTERRUPTED):
-            _leave(code)
+
+def _run_command() -> int:
+    try:
+        # Only now, so that a signal that comes while click is imported finds its handler.
+        from gemtune.cli.app import run  # noqa: PLC0415
+
+        code = run()
+        if code not in (0, EXIT_PREEMPTED, EXIT_INTERRUPTED):
+            # On its way a stop can turn into another error, such as that of a pipe that ends too.
+            raise_if_stopped()
+        ignore_stop_signals()
+    except KeyboardInterrupt as stop:
+        code = report_stop(stop)
     return code
 
 
@@ -44,8 +62,10 @@ def report_stop(error: KeyboardInterrupt) -> int:
     accept_stop()
     is_ctrl_c = not isinstance(error, StopSignal) or str(error) == "SIGINT"
     what = "interrupted" if is_ctrl_c else f"stopped by {error}"
-    sys.stderr.write(f"{what}; what was finished is kept, and no file is half-written\n")
-    sys.stderr.write(f"next: {_next_command(sys.argv[1:])}\n")
+    # Ctrl-C stops the reader of a pipe too; that changes nothing of how this process ends.
+    with suppress(OSError):
+        sys.stderr.write(f"{what}; what was finished is kept, and no file is half-written\n")
+        sys.stderr.write(f"next: {_next_command(sys.argv[1:])}\n")
     return EXIT_INTERRUPTED if is_ctrl_c else EXIT_PREEMPTED
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TextIO
 
+from gemtune.runs.files import naming
 from gemtune.runs.run import METRICS_FILE, SPEED_FILE
 
 _LOGGER = logging.getLogger(__name__)
@@ -59,13 +60,15 @@ class Recorder:
 
         Raises:
             ValueError: a value is not finite; nothing is written.
+            OSError: it cannot be written; `filename` is set.
         """
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         timings = timings or {}
         metrics = _line({"kind": kind, "step": step, **values})
         speed = _line({"kind": kind, "step": step, "time": time, **timings})
-        self._metrics.write(metrics)
-        self._speed.write(speed)
+        for stream, line in ((self._metrics, metrics), (self._speed, speed)):
+            with naming(Path(stream.name)):
+                stream.write(line)
         self.tell(kind, step, {**values, **timings})
 
     def tell(self, kind: Kind, step: int, values: Mapping[str, float]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gemtune.errors import NotFiniteError
 from gemtune.runs.contents import find_bad_contents, step_name, step_of
-from gemtune.runs.files import make_folder, sync_file, sync_folder
+from gemtune.runs.files import make_folder, naming, remove_tree, sync_file, sync_folder
 from gemtune.runs.manifest import find_damage, write_manifest
 
 _TEMPORARY, _REMOVED, _BAD = ".tmp-", ".del-", ".bad-"
@@ -29,7 +29,7 @@ def commit_checkpoint(root: Path, step: int, write: Callable[[Path], None]) -> C
     can see a part of a checkpoint: not after a failure, a kill or a power cut either.
 
     Raises:
-        OSError: it cannot be written; nothing is left of it.
+        OSError: it cannot be written, and a file or the checkpoint is named; nothing is left of it.
         NotFiniteError: a weight is not finite; nothing is left of it.
     """
     checkpoint = Checkpoint(step, root / step_name(step))
@@ -42,9 +42,10 @@ def commit_checkpoint(root: Path, step: int, write: Callable[[Path], None]) -> C
     make_folder(root)
     scratch = root / f"{_TEMPORARY}{step:08d}-{os.getpid()}"
     shutil.rmtree(scratch, ignore_errors=True)
-    scratch.mkdir()
     try:
-        write(scratch)
+        scratch.mkdir()
+        with naming(checkpoint.folder):
+            write(scratch)
         _require_finite(scratch, step)
         _sync_all(scratch)
         write_manifest(scratch)
@@ -107,7 +108,7 @@ def keep_checkpoints(root: Path, steps: Collection[int]) -> None:
     """Remove the checkpoints of all steps but `steps`; those put aside stay."""
     surplus = [found.folder for found in list_checkpoints(root) if found.step not in steps]
     for folder in surplus:
-        _remove(_put_aside(folder, _REMOVED))
+        remove_tree(_put_aside(folder, _REMOVED))
 
 
 def _require_finite(scratch: Path, step: int) -> None:
@@ -136,14 +137,7 @@ def _put_aside(folder: Path, prefix: str) -> Path:
 def _remove_leftovers(root: Path) -> None:
     for path in root.glob("*"):
         if path.name.startswith((_TEMPORARY, _REMOVED)):
-            _remove(path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+            remove_tree(path)
 
 
 def _sync_all(folder: Path) -> None:

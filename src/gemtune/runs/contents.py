@@ -1,5 +1,6 @@
 """What can be wrong with files whose checksums agree: they were written wrong, or moved."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from gemtune.runs.manifest import STATE_FILE
@@ -20,15 +21,21 @@ def step_of(folder: Path) -> int | None:
     return int(digits)
 
 
-def find_bad_contents(folder: Path) -> list[str]:
+def find_bad_contents(folder: Path, names: Iterable[str] | None = None) -> list[str]:
     """Look for weights that are not finite, and for the state of another step.
+
+    Args:
+        folder: A checkpoint or a published adapter.
+        names: Look at these files only, instead of all that are directly in `folder`.
 
     Returns:
         What is wrong, a line a file, each beginning with the file's name.
     """
     complaints = {STATE_FILE: _wrong_step(folder / STATE_FILE, step_of(folder))}
-    for path in sorted(folder.glob("*.safetensors")):
-        complaints[path.name] = find_not_finite(path)
+    if names is None:
+        names = [path.name for path in folder.glob("*")]
+    for name in sorted(name for name in names if name.endswith(".safetensors")):
+        complaints[name] = find_not_finite(folder / name)
     return [f"{name}: {wrong}" for name, wrong in complaints.items() if wrong]
 
 

@@ -3,11 +3,16 @@
 import errno
 import json
 import os
-import tempfile
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 _PARTIAL = ".partial"
+# How libraries in Rust end the message of an error that has no class of its own in Python.
+_ERROR_IN_WORDS = re.compile(r"\(os error (\d+)\)")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -21,24 +26,11 @@ def write_bytes(path: Path, content: bytes) -> None:
     Once it returns, the new content is on the disk.
 
     Raises:
-        OSError: it cannot be written; `filename` is set, to `path` if not to a name beside it.
+        OSError: it cannot be written; `path` is named.
     """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PARTIAL)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes private files; a result should be as readable as any other new file.
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
-        sync_folder(path.parent)
-    except BaseException as error:
-        Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            # A full disk is noticed by calls that know no name.
-            error.filename = error.filename or str(path)
-        raise
+    with replacing(path) as partial:
+        partial.write_bytes(content)
+    sync_folder(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -50,9 +42,30 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def partial_path(path: Path) -> Path:
-    """Where the only writer of `path` may collect its new content."""
-    return path.with_name(f".{path.name}{_PARTIAL}")
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Let the block write a file that replaces `path` in one step; if it fails, nothing is left.
+
+    The new content is on the disk then; the name is once `sync_folder` has been called.
+
+    Yields:
+        Where to write.
+
+    Raises:
+        OSError: it cannot be written; `path` is named, if it is not about another file.
+    """
+    # Named before it is made, so that no signal can come between the file and its removal.
+    partial = path.with_name(f".{path.name}.{os.urandom(8).hex()}{_PARTIAL}")
+    with naming(path):
+        try:
+            yield partial
+            sync_file(partial)
+            partial.replace(path)
+        except BaseException as error:
+            partial.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.filename == str(partial):
+                error.filename = str(path)
+            raise
 
 
 def remove_partial_files(folder: Path) -> None:
@@ -71,7 +84,7 @@ def make_folder(folder: Path) -> None:
 
 def sync_file(path: Path) -> None:
     """Return once the content of a file is on the disk."""
-    with path.open("rb") as file:
+    with naming(path), path.open("rb") as file:
         os.fsync(file.fileno())
 
 
@@ -79,7 +92,8 @@ def sync_folder(folder: Path) -> None:
     """Return once the names in a folder (new, renamed, removed) are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        with naming(folder):
+            os.fsync(descriptor)
     except OSError as error:
         # Some network mounts keep no folders of their own; there is nothing to wait for then.
         if error.errno != errno.EINVAL:
@@ -88,7 +102,37 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def remove_tree(path: Path) -> None:
+    """Remove a file, a link, or a folder with all below it; links are not followed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name `path` in what the system refuses in the block, if the refusal names nothing itself.
+
+    Raises:
+        OSError: also for an error of a library that tells of one in words only.
+    """
+    try:
+        yield
+    except Exception as error:
+        refusal = as_os_error(error)
+        if refusal is None:
+            raise
+        # A full disk is noticed by calls that know no name.
+        refusal.filename = refusal.filename or str(path)
+        if refusal is error:
+            raise
+        raise refusal from error
+
+
+def as_os_error(error: BaseException) -> OSError | None:
+    """What the system refused, whichever language the library is written in that says so."""
+    if isinstance(error, OSError):
+        return error
+    told = _ERROR_IN_WORDS.search(str(error))
+    return OSError(int(told[1]), os.strerror(int(told[1]))) if told else None

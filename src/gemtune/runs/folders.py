@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from gemtune.runs.files import partial_path, sync_file, sync_folder
+from gemtune.runs.files import replacing, sync_folder
 
 
 def install_files(source: Path, target: Path, *, skip: Collection[str] = ()) -> None:
@@ -22,8 +22,6 @@ def install_files(source: Path, target: Path, *, skip: Collection[str] = ()) -> 
             (target / path.name).mkdir(exist_ok=True)
             install_files(path, target / path.name)
             continue
-        partial = partial_path(target / path.name)
-        shutil.copyfile(path, partial)
-        sync_file(partial)
-        partial.replace(target / path.name)
+        with replacing(target / path.name) as partial:
+            shutil.copyfile(path, partial)
     sync_folder(target)

@@ -1,5 +1,6 @@
 """One writer for a folder, across processes of one machine."""
 
+import errno
 import fcntl
 import json
 import os
@@ -11,8 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from gemtune.errors import RunLockedError
+from gemtune.errors import RunLockedError, UsageError
 from gemtune.redaction import redact
+
+# What network disks without locks answer.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @contextmanager
@@ -24,10 +28,11 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 
     Raises:
         RunLockedError: another process holds it; the message names that process.
+        UsageError: the disk has no locks.
     """
     with path.open("a+", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(path, file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise _locked_error(path, file) from None
         file.truncate(0)
@@ -38,10 +43,26 @@ def exclusive_lock(path: Path) -> Iterator[None]:
 
 @contextmanager
 def waiting_lock(path: Path) -> Iterator[None]:
-    """Hold `path` while the block runs; wait for another holder to finish."""
+    """Hold `path` while the block runs; wait for another holder to finish.
+
+    Raises:
+        UsageError: the disk has no locks.
+    """
     with path.open("a", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        _lock(path, file, fcntl.LOCK_EX)
         yield
+
+
+def _lock(path: Path, file: IO[str], how: int) -> None:
+    try:
+        fcntl.flock(file, how)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise UsageError(
+            f"{path.parent}: files cannot be locked on this disk: {error.strerror}",
+            fix="choose a folder on a disk of this machine",
+        ) from error
 
 
 def _holder() -> dict[str, str | int]:
@@ -55,11 +76,14 @@ def _holder() -> dict[str, str | int]:
 
 def _locked_error(path: Path, file: IO[str]) -> RunLockedError:
     file.seek(0)
-    text = file.read()
     # The holder may be between taking the lock and writing its name.
-    holder = json.loads(text) if text else {"pid": "?", "host": "?", "command": "?", "since": "?"}
+    try:
+        holder = json.loads(file.read())
+        about = [holder[key] for key in ("pid", "host", "since", "command")]
+    except (ValueError, TypeError, KeyError):
+        about = ["?"] * 4
+    pid, host, since, command = about
     return RunLockedError(
-        f"{path.parent}: process {holder['pid']} on {holder['host']} works here since "
-        f"{holder['since']} ({holder['command']})",
+        f"{path.parent}: process {pid} on {host} works here since {since} ({command})",
         fix="wait for it to end, or choose another output folder",
     )

@@ -75,13 +75,13 @@ def find_damage(folder: Path) -> list[str]:
     return damage
 
 
-def count_listed(folder: Path) -> int:
-    """How many files the manifest of a folder lists; 0 when it cannot be read."""
+def listed_files(folder: Path) -> list[str]:
+    """The names that the manifest of a folder lists; none when it cannot be read."""
     try:
         with _bad_disk_is_damage():
-            return len(_read_manifest(folder))
+            return list(_read_manifest(folder))
     except ValueError:
-        return 0
+        return []
 
 
 @contextmanager

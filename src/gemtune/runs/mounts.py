@@ -34,7 +34,7 @@ def find_fuse_mount(folder: Path, mounts: Path = _MOUNTS) -> Path | None:
         return None
     place = folder.resolve()
     found = None
-    for line in mounts.read_text(encoding="utf-8").splitlines():
+    for line in mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         _, point, kind, *_ = line.split()
         path = Path(_ESCAPE.sub(lambda match: chr(int(match[1], 8)), point))
         # A later mount covers an earlier one at the same place.

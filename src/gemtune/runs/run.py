@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -12,9 +11,10 @@ from typing import Any
 from gemtune.errors import ArtefactError, UsageError
 from gemtune.redaction import redact_values
 from gemtune.runs.environment import describe_environment
-from gemtune.runs.files import make_folder, remove_partial_files, write_json
+from gemtune.runs.files import make_folder, remove_partial_files, remove_tree, write_json
 from gemtune.runs.lock import exclusive_lock
 from gemtune.runs.manifest import MANIFEST_FILE
+from gemtune.runs.plain_files import parse_json
 
 RUN_FILE = "run.json"
 LOCK_FILE = "run.lock"
@@ -74,11 +74,8 @@ def clear_run(run_dir: Path) -> None:
     """Remove what an earlier run left in `run_dir`; files that somebody else put there stay."""
     checkpoints = (run_dir / CHECKPOINTS_DIR).glob("step-*")
     published = {path.name for folder in checkpoints for path in folder.glob("*")}
-    for path in (run_dir / name for name in (*sorted(published), *_RUN_CONTENTS)):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+    for name in (*sorted(published), *_RUN_CONTENTS):
+        remove_tree(run_dir / name)
 
 
 def write_run(run_dir: Path, record: Mapping[str, Any]) -> None:
@@ -113,7 +110,7 @@ def _read_earlier(run_dir: Path) -> dict[str, Any] | None:
         _refuse_other_results(run_dir)
         return None
     try:
-        match json.loads(path.read_text(encoding="utf-8")):
+        match parse_json(path.read_bytes()):
             case {"identity": dict(), "status": str()} as record:
                 return record
             case _:

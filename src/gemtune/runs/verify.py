@@ -6,7 +6,7 @@ from pathlib import Path
 from gemtune.errors import ArtefactError, UsageError
 from gemtune.runs.checkpoints import count_put_aside, find_checkpoint_damage, list_checkpoints
 from gemtune.runs.contents import find_bad_contents
-from gemtune.runs.manifest import MANIFEST_FILE, count_listed, find_damage
+from gemtune.runs.manifest import MANIFEST_FILE, find_damage, listed_files
 from gemtune.runs.plain_files import read_plain_json
 from gemtune.runs.run import CHECKPOINTS_DIR, RUN_FILE
 
@@ -64,7 +64,8 @@ def _check_run(path: Path) -> FolderReport:
 
 
 def _check_listed(path: Path) -> FolderReport:
-    return _report(path, find_damage(path) or find_bad_contents(path))
+    # Files that somebody put beside a result are none of its business.
+    return _report(path, find_damage(path) or find_bad_contents(path, listed_files(path)))
 
 
 def _check_checkpoints(root: Path) -> list[FolderReport]:
@@ -82,7 +83,7 @@ def _report(folder: Path, damage: list[str]) -> FolderReport:
 
 
 def _count_files(folder: Path) -> str:
-    n_files = count_listed(folder)
+    n_files = len(listed_files(folder))
     return "1 file" if n_files == 1 else f"{n_files} files"
 
 

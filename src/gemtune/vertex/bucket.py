@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from gemtune.errors import GemtuneError
 from gemtune.runs.checkpoints import Checkpoint, list_checkpoints
 from gemtune.runs.manifest import MANIFEST_FILE, find_damage
 from gemtune.runs.run import CHECKPOINTS_DIR, CONFIG_FILE, RUN_FILE
@@ -80,7 +79,8 @@ class BucketMirror:
         try:
             if self._background.wait(max(0, timeout_seconds)):
                 return
-        except GemtuneError as error:
+        except Exception as error:
+            # Why the process ends is already known, and is not to be replaced by this.
             logger.warning("%s", error)
         logger.warning("the newest checkpoint is in %s, not yet in %s", self._run_dir, self._bucket)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gemtune.runs.checkpoints import Checkpoint
+from gemtune.runs.contents import step_name
 from gemtune.runs.files import sync_file, sync_folder
 from gemtune.runs.manifest import MANIFEST_FILE, find_damage
 from gemtune.runs.run import CHECKPOINTS_DIR
@@ -73,7 +74,7 @@ def download_checkpoints(bucket: BucketFolder, root: Path) -> list[int]:
         if attempt.is_committed:
             steps[attempt.step].append(attempt)
     root.mkdir(parents=True, exist_ok=True)
-    missing = [step for step in steps if not (root / f"step-{step:08d}").exists()]
+    missing = [step for step in steps if not (root / step_name(step)).exists()]
     for step in missing:
         _download_one(bucket, steps[step], root)
     return missing
@@ -109,5 +110,5 @@ def _download_one(bucket: BucketFolder, attempts: Collection[Attempt], root: Pat
         if not damage:
             break
         logger.warning("%s/%s is damaged: %s", bucket, attempt.folder, damage[0])
-    scratch.rename(root / f"step-{attempt.step:08d}")
+    scratch.rename(root / step_name(attempt.step))
     sync_folder(root)

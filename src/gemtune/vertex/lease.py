@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gemtune.errors import GemtuneError, RunLockedError
+from gemtune.runs.run import now
 from gemtune.vertex.folder import BucketFolder, Limits
 
 LEASE = "run.lease"
@@ -65,7 +66,8 @@ class Lease:
             try:
                 generation = folder.write(LEASE, content, generation=self._generation)
                 generation = generation or self._own_generation(folder)
-            except GemtuneError as error:
+            except Exception as error:
+                # Whatever it was: a process that stopped renewing would not learn of its loss.
                 logger.warning("the lease of the run could not be renewed: %s", error)
                 continue
             if generation is None:
@@ -103,7 +105,7 @@ def hold_lease(
         "session": secrets.token_hex(8),
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "since": now(),
     }
     generation = _acquire(folder, about, interval_seconds)
     lease = Lease(folder, about, generation, interval_seconds)

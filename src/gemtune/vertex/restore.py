@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gemtune.errors import UsageError
 from gemtune.runs.checkpoints import list_checkpoints, newest_checkpoint
-from gemtune.runs.files import partial_path, sync_folder
+from gemtune.runs.files import write_bytes
 from gemtune.runs.folders import install_files
 from gemtune.runs.manifest import MANIFEST_FILE, find_damage
 from gemtune.runs.run import CHECKPOINTS_DIR, RUN_FILE
@@ -113,7 +113,6 @@ def _fetch_checkpoints(bucket: BucketFolder, run_dir: Path) -> None:
     if fetched:
         logger.info("fetched the checkpoints of steps %s from %s", sorted(fetched), bucket)
     if max(fetched, default=-1) > newest or not (run_dir / RUN_FILE).exists():
-        partial = partial_path(run_dir / RUN_FILE)
-        if bucket.download(RUN_FILE, partial):
-            partial.replace(run_dir / RUN_FILE)
-            sync_folder(run_dir)
+        record = bucket.read(RUN_FILE)
+        if record:
+            write_bytes(run_dir / RUN_FILE, record[0])

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from gemtune.errors import UsageError
+from gemtune.errors import ArtefactError, UsageError
 from gemtune.models.cache import cache_dir
 from gemtune.runs.files import write_json
 
@@ -54,11 +54,18 @@ def open_link(work_dir: Path, url: str) -> Link:
 
     Raises:
         UsageError: it belongs to another URL.
+        ArtefactError: what ties it is damaged.
     """
     path = work_dir / LINK_FILE
     if not path.exists():
         return _write(work_dir, Link(url, secrets.token_hex(8), secrets.token_hex(8)))
-    link = Link(**json.loads(path.read_text(encoding="utf-8")))
+    try:
+        link = Link(**json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise ArtefactError(
+            f"{path} is damaged: {error}",
+            fix="name another folder with --work-dir: what the bucket has is fetched again",
+        ) from error
     if link.url != url:
         raise UsageError(
             f"{work_dir} is the work folder of {link.url}, not of {url}",
