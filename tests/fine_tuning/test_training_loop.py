@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ class Run:
             val=val,
             plan=self.plan,
             training=config.training,
-            recorder=Recorder(self._stream, io.StringIO(), ()),
+            recorder=Recorder(Path("run"), self._stream, io.StringIO(), ()),
             memory=MemoryLimit([limit], self._note_limits),
             progress=Progress(),
         )

@@ -86,7 +86,7 @@ def run(config: PretrainedConfig) -> dict[str, list[float]]:
         val=rows(7, "val"),
         plan=plan_run(40, CONFIG.training),
         training=CONFIG.training,
-        recorder=Recorder(stream, io.StringIO(), ()),
+        recorder=Recorder(Path("run"), stream, io.StringIO(), ()),
         memory=MemoryLimit([limit], lambda _: None),
         progress=Progress(),
     )

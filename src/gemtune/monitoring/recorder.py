@@ -37,9 +37,17 @@ class Listener(Protocol):
 class Recorder:
     """Writes records one JSON object a line; get one from `open_recorder`."""
 
-    def __init__(self, metrics: TextIO, speed: TextIO, listeners: Iterable[Listener]) -> None:
-        """Write to two streams that hand each line to the system as soon as it is complete."""
-        self._metrics, self._speed = metrics, speed
+    def __init__(
+        self, run_dir: Path, metrics: TextIO, speed: TextIO, listeners: Iterable[Listener]
+    ) -> None:
+        """Write to two streams that hand each line to the system as soon as it is complete.
+
+        `run_dir` is the folder of the two, as errors call it.
+        """
+        self._metrics, self._speed = (
+            (run_dir / METRICS_FILE, metrics),
+            (run_dir / SPEED_FILE, speed),
+        )
         self._listeners = tuple(listeners)
         self._failed: set[int] = set()
 
@@ -66,8 +74,8 @@ class Recorder:
         timings = timings or {}
         metrics = _line({"kind": kind, "step": step, **values})
         speed = _line({"kind": kind, "step": step, "time": time, **timings})
-        for stream, line in ((self._metrics, metrics), (self._speed, speed)):
-            with naming(Path(stream.name)):
+        for (path, stream), line in ((self._metrics, metrics), (self._speed, speed)):
+            with naming(path):
                 stream.write(line)
         self.tell(kind, step, {**values, **timings})
 
@@ -110,7 +118,7 @@ def open_recorder(
         (run_dir / METRICS_FILE).open("a", encoding="utf-8", buffering=1) as metrics,
         (run_dir / SPEED_FILE).open("a", encoding="utf-8", buffering=1) as speed,
     ):
-        recorder = Recorder(metrics, speed, listeners)
+        recorder = Recorder(run_dir, metrics, speed, listeners)
         try:
             for kind, values in _records_of(run_dir / METRICS_FILE, first_step):
                 recorder.tell(kind, first_step, values)
