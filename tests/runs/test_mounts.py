@@ -38,7 +38,7 @@ def test_a_folder_on_a_mounted_bucket_is_found(
 
 def test_a_mount_whose_name_is_no_text_is_no_obstacle(tmp_path: Path) -> None:
     table = tmp_path / "mounts"
-    table.write_bytes(b"disk /mnt/caf\xe9 ext4 rw 0 0\nbucket /gcs fuse.gcsfuse rw 0 0\n")
+    table.write_bytes(b"disk /mnt/r\xe9sum\xe9 ext4 rw 0 0\nbucket /gcs fuse.gcsfuse rw 0 0\n")
     assert find_fuse_mount(Path("/gcs/run"), table) == Path("/gcs")
 
 
