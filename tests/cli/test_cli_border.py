@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import resource
 import tomllib
 from pathlib import Path
 
@@ -72,6 +73,15 @@ def test_too_little_memory_is_exit_code_6_whatever_says_so(
 ) -> None:
     assert report_error(error, debug=False) == 6
     assert capsys.readouterr().err.startswith("error: out of memory")
+
+
+@pytest.mark.parametrize(("limit", "exit_code"), [(2**40, 6), (resource.RLIM_INFINITY, 1)])
+def test_an_exception_that_python_lost_is_lack_of_memory_where_memory_is_limited(
+    limit: int, exit_code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    lost = SystemError("error return without exception set")
+    assert report_error(lost, debug=False) == exit_code
 
 
 @pytest.mark.parametrize(

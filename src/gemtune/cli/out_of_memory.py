@@ -1,5 +1,7 @@
 """Out of memory, in whatever words a library says so."""
 
+import resource
+
 from gemtune.errors import GemtuneError, ResourceError
 
 # A limit on the address space stops threads and shared libraries before anything else.
@@ -28,6 +30,11 @@ def out_of_memory_error(error: BaseException) -> ResourceError | None:
 def _is_about_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
+    if isinstance(error, SystemError):
+        # CPython loses the MemoryError where no memory is left to make one. Without a limit a fault
+        # of a C extension is as likely.
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        return limit != resource.RLIM_INFINITY and "exception set" in str(error)
     told = str(error).lower()
     return isinstance(error, RuntimeError | ImportError | OSError) and any(
         words in told for words in _WORDS
