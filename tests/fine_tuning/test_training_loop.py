@@ -334,6 +334,18 @@ def test_a_row_that_does_not_fit_alone_is_told_with_what_was_tried(
     assert run.saved == {}
 
 
+def test_a_row_longer_than_a_micro_batch_is_tried_before_the_first_step(
+    llama: PreTrainedModel, make_rows: MakeRows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = make_rows(16)
+    longest = max(len(row.token_ids) for row in rows)
+    run = Run(llama, rows, rows[:2], epochs=1, batch_size=2, micro_batch_tokens=longest - 1)
+    _limit_memory(run.model, longest - 1, monkeypatch, in_training=True)
+    with pytest.raises(ResourceError, match=f"in step 1: a row of {longest} tokens"):
+        run.go()
+    assert run.records("eval") == []
+
+
 def _limit_memory(
     model: PreTrainedModel, max_tokens: int, monkeypatch: pytest.MonkeyPatch, *, in_training: bool
 ) -> None:

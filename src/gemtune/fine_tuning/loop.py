@@ -78,6 +78,7 @@ class TrainingLoop:
     def _run_to_the_end(self) -> LoopResult:
         # Models are loaded in eval mode, where their dropout is off.
         self._run.model.train()
+        self._try_longest_row()
         self._validate_if_due()
         while not self._is_over():
             raise_if_stopped()
@@ -88,6 +89,23 @@ class TrainingLoop:
             self._stop_time.end_step()
             self._validate_if_due()
         return self._result()
+
+    def _try_longest_row(self) -> None:
+        """Find out now, and not hours later, whether memory holds the largest micro-batch.
+
+        All but rows that are longer than a micro-batch stay below its size, as the first step does.
+        """
+        run = self._run
+        longest = max(run.train, key=lambda row: len(row.token_ids))
+        size = run.memory.tokens_at(0, in_training=True)
+        if run.progress.n_steps == 0 and len(longest.token_ids) > size:
+            run.memory.fit(
+                lambda tokens: self._step.gradients([longest], 0, tokens),
+                [longest],
+                0,
+                in_training=True,
+            )
+            run.masters.drop_gradients()
 
     def _save(self) -> None:
         self._last_save_tried = self._run.progress.n_steps

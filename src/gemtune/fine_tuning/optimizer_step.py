@@ -50,7 +50,7 @@ class OptimizerStep:
             run.train[i] for i in step_rows(len(run.train), run.plan.effective_batch, step, seed)
         ]
         loss = run.memory.fit(
-            lambda tokens: self._gradients(rows, step, tokens), rows, step, in_training=True
+            lambda tokens: self.gradients(rows, step, tokens), rows, step, in_training=True
         )
         grad_norm = self._clip()
         learning_rate = learning_rate_at(step, run.plan.n_steps, run.training)
@@ -71,7 +71,8 @@ class OptimizerStep:
             if run.progress.n_steps % run.plan.steps_per_epoch == 0:
                 self._end_epoch()
 
-    def _gradients(self, rows: Sequence[Row], step: int, max_tokens: int) -> float:
+    def gradients(self, rows: Sequence[Row], step: int, max_tokens: int) -> float:
+        """Replace the gradients by those of `rows`, in parts of `max_tokens`; return their loss."""
         run = self._run
         # An attempt before this one may have run out of memory half way.
         run.masters.drop_gradients()
