@@ -64,7 +64,7 @@ def write(model_dir: Path, lora: LoraConfig, folder: Path) -> PeftModel:
     config = Config(fine_tuning=FineTuningConfig(model=str(model_dir), lora=lora))
     tokenizer = AutoTokenizer.from_pretrained(str(model_dir))
     assert isinstance(tokenizer, PreTrainedTokenizerBase)
-    writer = AdapterWriter(model, tokenizer, config, str(model_dir), masters.state())
+    writer = AdapterWriter(model, tokenizer, config, str(model_dir), masters.state(), 9)
     train_a_little(masters)
     writer.write(folder, masters.state())
     return model

@@ -333,6 +333,6 @@ def test_settings_without_effect_are_told(
     )
     finetune_model(data, tmp_path / "run", config)
     assert [message.partition(" has no effect")[0] for message in caplog.messages] == [
-        "fine_tuning.training.early_stopping_patience",
         "fine_tuning.revision",
+        "fine_tuning.training.early_stopping_patience",
     ]

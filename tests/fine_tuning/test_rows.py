@@ -6,7 +6,7 @@ import pytest
 
 from gemtune.data.examples import EncodedRow, Example, Message
 from gemtune.errors import DataError
-from gemtune.fine_tuning.rows import encode_rows
+from gemtune.fine_tuning.rows import encode_rows, warn_about_cut_rows
 
 
 def example(name: str, line: int) -> Example:
@@ -41,6 +41,23 @@ def test_cut_rows_are_told(caplog: pytest.LogCaptureFixture) -> None:
     def encode(found: Example) -> EncodedRow:
         return EncodedRow([1, 2], [False, True], truncated=found.id == "long", n_prompt_tokens=1)
 
-    encode_rows([example("long", 1), example("short", 2)], encode)
+    rows = encode_rows([example("long", 1), example("short", 2)], encode)
+    assert [row.is_cut for row in rows] == [True, False]
+    warn_about_cut_rows(rows, Path("train.jsonl"))
+    warn_about_cut_rows(rows[1:], Path("val.jsonl"))
     [message] = caplog.messages
     assert message.startswith("1 of 2 rows of train.jsonl exceed data.max_length")
+
+
+@pytest.mark.parametrize(
+    ("trained", "n_tokens"),
+    [
+        ([False, False, True, True], 2),
+        # Earlier answers of a conversation are trained too.
+        ([False, True, True, False, True, True, True], 3),
+        ([True, True], 2),
+    ],
+)
+def test_a_row_counts_the_tokens_of_its_last_answer(trained: list[bool], n_tokens: int) -> None:
+    [row] = encode_rows([example("a", 1)], lambda _: encoded(trained))
+    assert row.n_answer_tokens == n_tokens

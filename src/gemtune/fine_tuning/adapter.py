@@ -29,6 +29,8 @@ class AdapterWriter:
     """From `portable_name`; it may read a whole model file, so it is not asked for every time."""
     initial: Mapping[str, Tensor]
     """The weights before the first step, by parameter name."""
+    answer_tokens_p99: int
+    """Tokens, end token included, that 99 % of the training answers do not exceed."""
 
     def write(self, folder: Path, weights: Mapping[str, Tensor]) -> None:
         """Write adapter, tokenizer, chat template and `gemtune.json` into an empty folder."""
@@ -51,7 +53,7 @@ class AdapterWriter:
         peft_config.save_pretrained(str(folder))
         self.tokenizer.save_pretrained(str(folder))
         digest = template_digest(self.tokenizer, self.config.data)
-        write_adapter_record(folder, fine_tuning, self.config.data, digest)
+        write_adapter_record(folder, fine_tuning, self.config.data, digest, self.answer_tokens_p99)
 
     def estimate_bytes(self, n_weight_bytes: int) -> int:
         """Tell about how much room the folder takes, for that many bytes of weights."""

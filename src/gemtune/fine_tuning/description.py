@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import torch
 from peft import PeftModel
 
 from gemtune.config.schema import Config
 from gemtune.data.files import DataFiles
-from gemtune.fine_tuning.identity import Change, Identity
+from gemtune.fine_tuning.identity import Identity
 from gemtune.fine_tuning.plan import RunPlan
 from gemtune.fine_tuning.setup import count_parameters
+from gemtune.models.hardware import describe_hardware
+from gemtune.runs.changes import Change
 from gemtune.runs.environment import describe_environment
 from gemtune.runs.run import file_digest
 
@@ -37,7 +38,7 @@ def describe_run(
         },
         "plan": asdict(plan),
         "seed": config.fine_tuning.training.seed,
-        "hardware": _hardware(),
+        "hardware": describe_hardware(),
         "identity": identity,
     }
 
@@ -61,14 +62,6 @@ def _surroundings(record: Mapping[str, Any]) -> dict[str, Any]:
         **record["hardware"],
         "dtype": record["model"]["dtype"],
         "micro_batch_tokens": record["micro_batch_tokens"],
-    }
-
-
-def _hardware() -> dict[str, Any]:
-    return {
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
     }
 
 

@@ -1,7 +1,6 @@
 """What makes two runs the same run: if one of these differs, a run must not simply go on."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,8 @@ from gemtune.config.precision import resolve_precision_request
 from gemtune.config.schema import Config, TrainingConfig
 from gemtune.data.files import DataFiles
 from gemtune.errors import ArtefactError
-from gemtune.models.source import find_source, model_folder
+from gemtune.models.digest import base_digests
+from gemtune.runs.changes import Change, list_changes
 from gemtune.runs.run import file_digest
 
 Identity = Mapping[str, Mapping[str, Any]]
@@ -28,31 +28,6 @@ _FREE_KEYS = frozenset(
         "save_every_steps",
     }
 )
-_WEIGHT_FILES = ("*.safetensors", "config.json")
-_TOKENIZER_FILES = (
-    "added_tokens.json",
-    "additional_chat_templates/*",
-    "chat_template.*",
-    "merges.txt",
-    "special_tokens_map.json",
-    "tokenizer.*",
-    "tokenizer_config.json",
-    "vocab.*",
-)
-_DIGEST_LENGTH, _N_SHOWN = 64, 12
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One thing that is not what it was when the run began."""
-
-    field: str
-    old: Any
-    new: Any
-
-    def __str__(self) -> str:
-        """`fine_tuning.training.seed: 1 -> 2`, digests shortened."""
-        return f"{self.field}: {_shown(self.old)} -> {_shown(self.new)}"
 
 
 def describe_identity(config: Config, files: DataFiles) -> Identity:
@@ -63,7 +38,8 @@ def describe_identity(config: Config, files: DataFiles) -> Identity:
         PrerequisiteError: the base model is on a hub that cannot be reached.
     """
     digests = {"train": file_digest(files.train), "val": files.val and file_digest(files.val)}
-    return {"settings": _settings(config), "data": digests, **_model_digests(config)}
+    model = base_digests(config.fine_tuning.model, config.fine_tuning.revision)
+    return {"settings": number_settings(config), "data": digests, **model}
 
 
 def find_changes(old: Identity, new: Identity) -> list[Change]:
@@ -72,12 +48,9 @@ def find_changes(old: Identity, new: Identity) -> list[Change]:
     A setting that one of the two does not know belongs to another version of gemtune and is left
     out; versions are told apart elsewhere.
     """
-    before, now = _flat(old), _flat(new)
     unknown = old["settings"].keys() ^ new["settings"].keys()
     return [
-        Change(name, before.get(name), now.get(name))
-        for name in sorted((before.keys() | now.keys()) - unknown)
-        if before.get(name) != now.get(name)
+        change for change in list_changes(_flat(old), _flat(new)) if change.field not in unknown
     ]
 
 
@@ -108,7 +81,8 @@ def _flat(identity: Identity) -> dict[str, Any]:
     return {**identity["settings"], **digests}
 
 
-def _settings(config: Config) -> dict[str, Any]:
+def number_settings(config: Config) -> dict[str, Any]:
+    """The settings that move numbers, by their keys in the config."""
     training = config.fine_tuning.training
     values = {
         **{f"data.{key}": value for key, value in config.data.model_dump(mode="json").items()},
@@ -126,28 +100,3 @@ def _settings(config: Config) -> dict[str, Any]:
 
 def _rows_a_step(training: TrainingConfig) -> int:
     return training.batch_size * training.gradient_accumulation_steps
-
-
-def _model_digests(config: Config) -> dict[str, dict[str, str]]:
-    """Digests of the files that a base and its tokenizer are read from."""
-    fine_tuning = config.fine_tuning
-    source = find_source(fine_tuning.model)
-    if source.kind == "gguf":
-        # The folder that it is converted into may be made again, by another version.
-        return {"base": {"gguf": file_digest(Path(source.location))}, "tokenizer": {}}
-    folder = model_folder(fine_tuning.model, fine_tuning.revision, with_weights=True)
-    return {
-        "base": _digests(folder, _WEIGHT_FILES),
-        "tokenizer": _digests(folder, _TOKENIZER_FILES),
-    }
-
-
-def _digests(folder: Path, patterns: Iterable[str]) -> dict[str, str]:
-    paths = sorted({path for pattern in patterns for path in folder.glob(pattern)})
-    return {path.relative_to(folder).as_posix(): file_digest(path) for path in paths}
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, str) and len(value) == _DIGEST_LENGTH:
-        return f"{value[:_N_SHOWN]}..."
-    return "nothing" if value is None else str(value)

@@ -7,7 +7,8 @@ from typing import Any
 
 from gemtune.config.schema import Config
 from gemtune.data.files import DataFiles
-from gemtune.fine_tuning.identity import Change, Identity
+from gemtune.fine_tuning.identity import Identity
+from gemtune.runs.changes import Change
 from gemtune.runs.mirror import RunMirror
 
 

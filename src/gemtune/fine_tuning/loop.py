@@ -28,6 +28,7 @@ Save = Callable[[Progress], float]
 
 Returns the seconds until it was on the disk.
 """
+OnStep = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,26 @@ class LoopResult:
 class TrainingLoop:
     """From where a run is to its end."""
 
-    def __init__(self, run: Ingredients, save: Save, log_every_steps: int) -> None:
-        """Nothing is trained yet."""
-        self._run, self._save_progress = run, save
+    def __init__(
+        self,
+        run: Ingredients,
+        save: Save,
+        log_every_steps: int,
+        *,
+        last_step: int | None = None,
+        on_step: OnStep = lambda: None,
+    ) -> None:
+        """Nothing is trained yet.
+
+        Args:
+            run: What is trained, and how far it is.
+            save: Makes the checkpoints.
+            log_every_steps: How many steps make a record.
+            last_step: Stop after this step, in the middle of the schedule; None for its end.
+            on_step: Called after every step; what it raises ends the run.
+        """
+        self._run, self._save_progress, self._on_step = run, save, on_step
+        self._last_step = run.plan.n_steps if last_step is None else last_step
         self._stop_time = StopTime()
         self._step = OptimizerStep(run, log_every_steps, self._stop_time)
         self._cadence = SaveCadence(run.plan, run.training)
@@ -87,6 +105,7 @@ class TrainingLoop:
             if self._cadence.is_due(self._run.progress.n_steps):
                 self._save()
             self._stop_time.end_step()
+            self._on_step()
             self._validate_if_due()
         return self._result()
 
@@ -113,7 +132,7 @@ class TrainingLoop:
         self._cadence.note_saved()
 
     def _is_over(self) -> bool:
-        return self._run.progress.n_steps >= self._run.plan.n_steps or self._has_stalled()
+        return self._run.progress.n_steps >= self._last_step or self._has_stalled()
 
     def _has_stalled(self) -> bool:
         run = self._run

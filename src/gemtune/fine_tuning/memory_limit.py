@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gemtune.errors import ResourceError
+from gemtune.errors import OutOfMemoryError
 from gemtune.fine_tuning.rows import Row
 from gemtune.models.memory import is_out_of_memory
 
@@ -60,7 +60,7 @@ class MemoryLimit:
         """Call `compute(tokens)` on `rows`, again with half as many tokens if they do not fit.
 
         Raises:
-            ResourceError: a row does not fit even alone.
+            OutOfMemoryError: a row does not fit even alone.
         """
         while True:
             tokens = self.tokens_at(n_steps, in_training=in_training)
@@ -77,7 +77,7 @@ class MemoryLimit:
         longest = max(len(row.token_ids) for row in rows)
         where = f"in step {failed.n_steps + 1}" if failed.in_training else "in validation"
         if failed.tokens <= longest:
-            raise ResourceError(
+            raise OutOfMemoryError(
                 f"out of memory {where}: a row of {longest} tokens does not fit even alone "
                 f"(micro-batches of {failed.tokens} tokens were tried last): {reason}",
                 fix="lower data.max_length, choose a smaller model or a machine with more memory",

@@ -6,28 +6,19 @@ from dataclasses import dataclass
 
 import torch
 from peft import PeftModel
-from transformers import PreTrainedModel
 
-from gemtune.config.precision import resolve_precision_request
-from gemtune.config.schema import Config, FineTuningConfig
-from gemtune.data.examples import Example
-from gemtune.errors import ConfigError
+from gemtune.config.schema import Config, TrainingConfig
 from gemtune.fine_tuning.adapter import AdapterWriter
 from gemtune.fine_tuning.dropout import replace_dropout
+from gemtune.fine_tuning.foundation import Foundation
 from gemtune.fine_tuning.fused_lora import fuse_lora_layers
 from gemtune.fine_tuning.masters import MasterWeights
 from gemtune.fine_tuning.optimizer import build_optimizer, n_warmup_steps
 from gemtune.fine_tuning.plan import RunPlan, plan_run
-from gemtune.fine_tuning.rows import Row, encode_rows
+from gemtune.fine_tuning.rows import Row
 from gemtune.fine_tuning.setup import setup_peft_model
-from gemtune.models.attention import choose_attention
-from gemtune.models.causality import require_causal
-from gemtune.models.context import context_tokens
 from gemtune.models.fused_norms import fuse_rms_norms
-from gemtune.models.load import load_base_model, load_tokenizer
-from gemtune.models.precision import DTYPE_NAMES, choose_device, choose_dtype
-from gemtune.models.source import find_source, portable_name
-from gemtune.models.template import row_encoder
+from gemtune.models.precision import DTYPE_NAMES
 
 logger = logging.getLogger(__name__)
 
@@ -46,63 +37,45 @@ class Prepared:
     """About what an adapter folder takes on the disk."""
 
 
-def prepare(examples: Mapping[str, list[Example]], config: Config) -> Prepared:
-    """Turn examples into rows, load the base and put an adapter on it.
+def prepare(foundation: Foundation, config: Config) -> Prepared:
+    """Put an adapter on the base; whatever is done with it, the foundation stays as it is.
 
     Raises:
-        DataError: no token of an answer is left to train on.
-        ConfigError: the adapter does not fit the model, a row exceeds what the model takes, or the
-            model sees what it is to predict.
-        ArtefactError: the model cannot be used.
+        ConfigError: the adapter does not fit the model.
     """
-    fine_tuning = config.fine_tuning
-    tokenizer = load_tokenizer(fine_tuning)
-    encode = row_encoder(tokenizer, config.data)
-    rows = {split: encode_rows(found, encode) for split, found in examples.items()}
+    fine_tuning, rows = config.fine_tuning, foundation.rows
     plan = plan_run(len(rows["train"]), fine_tuning.training)
-    device = choose_device()
-    dtype = choose_dtype(resolve_precision_request(fine_tuning.training), device)
-    base = load_base_model(fine_tuning, dtype, device)
-    longest = max(len(row.token_ids) for found in rows.values() for row in found)
-    _require_context(base, longest)
-    require_causal(base)
-    choose_attention(base, device, longest)
-    model = setup_peft_model(base, fine_tuning)
-    if device.type == "cpu":
+    model = setup_peft_model(foundation.base, fine_tuning)
+    if foundation.device.type == "cpu":
         replace_dropout(model)
         fuse_lora_layers(model)
         fuse_rms_norms(model)
-    masters = MasterWeights(model, dtype)
+    masters = MasterWeights(model, foundation.dtype)
     logger.info(
         "%d rows in %d optimizer steps of %d rows, %s on %s",
         len(rows["train"]),
         plan.n_steps,
         plan.effective_batch,
-        DTYPE_NAMES[dtype],
-        device,
+        DTYPE_NAMES[foundation.dtype],
+        foundation.device,
     )
-    _warn_about_settings_without_effect(fine_tuning, plan, has_val="val" in rows)
-    base_name = portable_name(fine_tuning.model, fine_tuning.revision)
-    writer = AdapterWriter(model, tokenizer, config, base_name, masters.state())
+    _warn_about_settings_without_effect(fine_tuning.training, plan, has_val="val" in rows)
+    writer = AdapterWriter(
+        model=model,
+        tokenizer=foundation.tokenizer,
+        config=config,
+        base_name=foundation.base_name,
+        initial=masters.state(),
+        answer_tokens_p99=foundation.answer_tokens_p99,
+    )
     optimizer = build_optimizer(masters.weights, fine_tuning.training, fine_tuning.lora)
     adapter_bytes = writer.estimate_bytes(masters.n_bytes)
     return Prepared(rows, model, masters, optimizer, writer, plan, adapter_bytes)
 
 
-def _require_context(base: PreTrainedModel, longest: int) -> None:
-    """Models with a table of positions would stop with an index error, others get worse unseen."""
-    context = context_tokens(base)
-    if context is not None and longest > context:
-        raise ConfigError(
-            f"the longest row has {longest} tokens, more than the {context} that this model takes",
-            fix=f"set data.max_length={context}: longer rows are cut at the end",
-        )
-
-
 def _warn_about_settings_without_effect(
-    config: FineTuningConfig, plan: RunPlan, *, has_val: bool
+    training: TrainingConfig, plan: RunPlan, *, has_val: bool
 ) -> None:
-    training = config.training
     n_warmup = n_warmup_steps(training, plan.n_steps)
     if training.warmup_steps is not None and n_warmup < training.warmup_steps:
         logger.warning(
@@ -114,8 +87,4 @@ def _warn_about_settings_without_effect(
     if training.early_stopping_patience is not None and not has_val:
         logger.warning(
             "fine_tuning.training.early_stopping_patience has no effect: there is no val.jsonl"
-        )
-    if config.revision is not None and find_source(config.model).kind != "hub":
-        logger.warning(
-            "fine_tuning.revision has no effect: %s is not a model on a hub", config.model
         )

@@ -1,31 +1,21 @@
 """One process at work on a run: from where the run is to its end."""
 
 import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from transformers import PreTrainedModel
-
 from gemtune.config.dump import dump_resolved
-from gemtune.data.load import load_examples
 from gemtune.fine_tuning.description import describe_run, find_changed_surroundings
-from gemtune.fine_tuning.ingredients import Ingredients
+from gemtune.fine_tuning.foundation import load_foundation
 from gemtune.fine_tuning.job import Job
-from gemtune.fine_tuning.loop import LoopResult, TrainingLoop
-from gemtune.fine_tuning.memory_limit import MemoryLimit, TokenLimit
-from gemtune.fine_tuning.prepare import Prepared, prepare
+from gemtune.fine_tuning.memory_limit import MemoryLimit
+from gemtune.fine_tuning.prepare import prepare
 from gemtune.fine_tuning.publish import publish
 from gemtune.fine_tuning.record import RunRecord, open_record
-from gemtune.fine_tuning.saving import CheckpointSaver
 from gemtune.fine_tuning.space import require_space_for_run
 from gemtune.fine_tuning.start import Start, find_start, lay_out, token_limits
-from gemtune.fine_tuning.state import Progress, read_progress, restore_tensors
+from gemtune.fine_tuning.stretch import note_halvings, restore, train
 from gemtune.models.memory import memory_errors
-from gemtune.monitoring.progress import TrainingProgress
-from gemtune.monitoring.recorder import Listener, open_recorder
-from gemtune.monitoring.tensorboard import TensorBoardListener
 from gemtune.runs.files import write_text
 from gemtune.runs.run import CONFIG_FILE
 from gemtune.runs.signals import uninterrupted
@@ -45,11 +35,10 @@ def work_on(job: Job) -> None:
         KeyboardInterrupt: a signal asked to stop; the last completed step is on the disk.
     """
     start = find_start(job)
-    splits = {"train": job.files.train, "val": job.files.val}
-    examples = {split: load_examples(path) for split, path in splits.items() if path}
+    foundation = load_foundation(job.files, job.config)
     with memory_errors("while loading the model", fix="choose a smaller model"):
-        ready = prepare(examples, job.config)
-    progress = _restore(start, ready)
+        ready = prepare(foundation, job.config)
+    progress = restore(start, ready)
     require_space_for_run(job.run_dir, ready)
     limits = token_limits(job, start)
     values = {
@@ -64,18 +53,10 @@ def work_on(job: Job) -> None:
     ):
         write_text(job.run_dir / CONFIG_FILE, dump_resolved(job.config))
         _note_events(job, start, record, values)
-        memory = MemoryLimit(limits, _note_halvings(record))
-        reached = _train(job, ready, progress, memory)
+        memory = MemoryLimit(limits, note_halvings(record))
+        reached = train(job, ready, progress, memory)
         with uninterrupted():
             publish(job.run_dir, progress, reached, record)
-
-
-def _restore(start: Start, ready: Prepared) -> Progress:
-    if start.checkpoint is None:
-        return Progress()
-    logger.info("going on after step %d of %d", start.step, ready.plan.n_steps)
-    restore_tensors(start.checkpoint.folder, ready.masters, ready.optimizer)
-    return read_progress(start.checkpoint.folder)
 
 
 def _note_events(job: Job, start: Start, record: RunRecord, values: dict[str, Any]) -> None:
@@ -95,51 +76,3 @@ def _note_events(job: Job, start: Start, record: RunRecord, values: dict[str, An
     for change in find_changed_surroundings(job.earlier, values):
         logger.warning("%s since the run began: the last digits may differ", change)
         record.add_event("surroundings changed", **asdict(change))
-
-
-def _note_halvings(record: RunRecord) -> Callable[[Sequence[TokenLimit]], None]:
-    def note(limits: Sequence[TokenLimit]) -> None:
-        record.change(micro_batches=[asdict(limit) for limit in limits])
-        record.add_event("out of memory", **asdict(limits[-1]))
-
-    return note
-
-
-def _train(job: Job, ready: Prepared, progress: Progress, memory: MemoryLimit) -> LoopResult:
-    network = ready.model.get_base_model()
-    assert isinstance(network, PreTrainedModel)
-    first_step = progress.n_steps
-    about = {
-        "seed": job.config.fine_tuning.training.seed,
-        "effective_batch": ready.plan.effective_batch,
-        "identity": job.identity,
-    }
-    saver = CheckpointSaver(job.run_dir, ready, memory, about, first_step or None, job.mirror)
-    listeners = list(_listeners(job, ready.plan.n_steps, first_step))
-    with open_recorder(job.run_dir, listeners, first_step=first_step) as recorder:
-        run = Ingredients(
-            model=network,
-            masters=ready.masters,
-            optimizer=ready.optimizer,
-            train=ready.rows["train"],
-            val=ready.rows.get("val", []),
-            plan=ready.plan,
-            training=job.config.fine_tuning.training,
-            recorder=recorder,
-            memory=memory,
-            progress=progress,
-        )
-        loop = TrainingLoop(run, saver.save, job.config.monitoring.log_every_steps)
-        started = time.perf_counter()
-        reached = loop.run()
-        seconds = time.perf_counter() - started
-        recorder.log("end", reached.n_steps, {}, {"end/seconds": seconds})
-        return reached
-
-
-def _listeners(job: Job, n_steps: int, first_step: int) -> Iterator[Listener]:
-    monitoring = job.config.monitoring
-    if monitoring.tensorboard:
-        yield TensorBoardListener(job.run_dir, first_step)
-    if job.show_progress:
-        yield TrainingProgress(n_steps, monitoring.progress_every_seconds, first_step=first_step)

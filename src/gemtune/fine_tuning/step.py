@@ -1,8 +1,7 @@
 """The hot path: rows through the model, loss on the answers, gradients."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from gemtune.fine_tuning.batches import Batch, collate, draw_seed, micro_batches
 from gemtune.fine_tuning.head_loss import head_loss
 from gemtune.fine_tuning.masters import MasterWeights
 from gemtune.fine_tuning.rows import Row
+from gemtune.models.output_layer import only_at, output_layer
 from gemtune.models.row_attention import attends_by_row, lay_out_rows
 
 
@@ -76,14 +76,14 @@ def summed_loss(model: PreTrainedModel, batch: Batch) -> Tensor:
     if attends_by_row(model):
         return _loss_of_packed_rows(model, batch)
     token_ids, is_target = batch.token_ids.to(model.device), batch.is_target.to(model.device)
-    with _only_at(_output_layer(model), is_target):
+    with only_at(output_layer(model), is_target):
         logits_NV = model(input_ids=token_ids, use_cache=False).logits
     targets_N = token_ids[:, 1:][is_target[:, :-1]]
     return functional.cross_entropy(logits_NV.float(), targets_N, reduction="sum")
 
 
 def _loss_of_packed_rows(model: PreTrainedModel, batch: Batch) -> Tensor:
-    head = _output_layer(model)
+    head = output_layer(model)
     # Called past the model's own last line, which would make the logits of all targets at once.
     hidden_1TK = model.base_model(
         input_ids=batch.token_ids,
@@ -96,22 +96,3 @@ def _loss_of_packed_rows(model: PreTrainedModel, batch: Batch) -> Tensor:
     if type(head) is nn.Linear and not any(p.requires_grad for p in head.parameters()):
         return head_loss(hidden_NK, head.weight, head.bias, targets_N)
     return functional.cross_entropy(head(hidden_NK).float(), targets_N, reduction="sum")
-
-
-def _output_layer(model: PreTrainedModel) -> nn.Module:
-    head = model.get_output_embeddings()
-    assert head is not None  # every causal language model has one
-    return head
-
-
-@contextmanager
-def _only_at(head: nn.Module, is_target: Tensor) -> Iterator[None]:
-    """Let the output layer see only the chosen positions: logits (N, V) instead of (B, T, V).
-
-    A hook keeps whatever a model family does to its logits afterwards (scaling, soft caps).
-    """
-    handle = head.register_forward_pre_hook(lambda _, args: (args[0][is_target], *args[1:]))
-    try:
-        yield
-    finally:
-        handle.remove()

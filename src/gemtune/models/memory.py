@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from gemtune.errors import GemtuneError, ResourceError
+from gemtune.errors import GemtuneError, OutOfMemoryError
 
 # torch has a class for what its own allocators cannot give, and only a text for the rest: the CPU's
 # memory, and that of an accelerator which its driver or its matrix library asks for.
@@ -17,7 +17,7 @@ def memory_errors(what: str, *, fix: str) -> Iterator[None]:
     """Turn running out of memory in the block into "out of memory `what`" and how to need less.
 
     Raises:
-        ResourceError: the CPU's memory or the accelerator's is used up.
+        OutOfMemoryError: the CPU's memory or the accelerator's is used up.
     """
     try:
         yield
@@ -25,7 +25,7 @@ def memory_errors(what: str, *, fix: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         reason = f": {error}" if str(error) else ""
-        raise ResourceError(f"out of memory {what}{reason}", fix=fix) from error
+        raise OutOfMemoryError(f"out of memory {what}{reason}", fix=fix) from error
 
 
 def is_out_of_memory(error: MemoryError | RuntimeError) -> bool:

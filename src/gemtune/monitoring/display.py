@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -28,7 +29,19 @@ class StatusDisplay:
         self._live: Live | None = None
 
     def show(self, text: str, done_share: float) -> None:
-        """Show `text` if it is time to; `done_share` from 0 to 1 is the length of the bar."""
+        """Show `text` if it is time to; `done_share` from 0 to 1 is the length of the bar.
+
+        Work goes on when nobody is there to see it any more.
+        """
+        with suppress(OSError):
+            self._show(text, done_share)
+
+    def finish(self, text: str) -> None:
+        """Leave `text` as the last line, in place of the bar; `show` starts a new one."""
+        with suppress(OSError):
+            self._finish(text)
+
+    def _show(self, text: str, done_share: float) -> None:
         now = self._clock()
         if now < self._next_at:
             return
@@ -42,11 +55,10 @@ class StatusDisplay:
         bar = ProgressBar(1.0, done_share, complete_style="green", finished_style="green")
         self._live.update(Group(Text(text), bar), refresh=True)
 
-    def finish(self, text: str) -> None:
-        """Leave `text` as the last line, in place of the bar; `show` starts a new one."""
+    def _finish(self, text: str) -> None:
         if self._live is not None:
-            self._live.stop()
-            self._live = None
+            live, self._live = self._live, None
+            live.stop()
         self._next_at = -math.inf
         self._write_line(text)
 

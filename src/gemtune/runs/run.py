@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from typing import Any
 from gemtune.errors import ArtefactError, UsageError
 from gemtune.redaction import redact_values
 from gemtune.runs.environment import describe_environment
-from gemtune.runs.files import make_folder, remove_partial_files, remove_tree, write_json
-from gemtune.runs.lock import exclusive_lock
+from gemtune.runs.files import remove_tree, write_json
 from gemtune.runs.manifest import MANIFEST_FILE
+from gemtune.runs.owned_folder import own_folder
 from gemtune.runs.plain_files import parse_json
 
 RUN_FILE = "run.json"
@@ -57,17 +57,8 @@ def open_run(run_dir: Path, *, overwrite: bool) -> Iterator[dict[str, Any] | Non
             f"{run_dir} is no folder of this machine",
             fix="for a run in a bucket call gemtune.vertex.finetune.finetune_to_bucket",
         )
-    if run_dir.exists() and not run_dir.is_dir():
-        raise UsageError(f"{run_dir} is a file", fix="name a folder for the output")
-    created = [path for path in (run_dir, *run_dir.parents) if not path.exists()]
-    make_folder(run_dir)
-    with exclusive_lock(run_dir / LOCK_FILE):
-        try:
-            remove_partial_files(run_dir)
-            yield None if overwrite else _read_earlier(run_dir)
-        except BaseException:
-            _remove_untouched(run_dir, created)
-            raise
+    with own_folder(run_dir, LOCK_FILE):
+        yield None if overwrite else _read_earlier(run_dir)
 
 
 def clear_run(run_dir: Path) -> None:
@@ -132,12 +123,3 @@ def _refuse_other_results(run_dir: Path) -> None:
                 fix="choose another output folder; --overwrite (in Python overwrite=True) would "
                 "write over what is there",
             )
-
-
-def _remove_untouched(run_dir: Path, created: list[Path]) -> None:
-    if created and [path.name for path in run_dir.iterdir()] == [LOCK_FILE]:
-        (run_dir / LOCK_FILE).unlink()
-        # A parent may hold the folder of another run by now; it stays then.
-        with suppress(OSError):
-            for path in created:
-                path.rmdir()
