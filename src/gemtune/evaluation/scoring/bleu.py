@@ -5,17 +5,45 @@ Sources: Papineni et al. 2002, "BLEU"; Post 2018, "A Call for Clarity in Reporti
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from sacrebleu.metrics.bleu import BLEU
 
-from gemtune.evaluation.statistics import Floats
+from gemtune.evaluation.comparing.resampling import Floats
+from gemtune.evaluation.prediction import Prediction
+from gemtune.evaluation.scoring.family import Family, Metric, References
+from gemtune.evaluation.scoring.ngrams import (
+    count_ngrams,
+    matches_by_order,
+    most_in_any,
+    n_words_of_closest,
+    words_13a,
+)
 
 MAX_ORDER = 4
 N_BLEU_STATISTICS = 2 + 2 * MAX_ORDER
 
 
-def bleu_statistics(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> Floats:
+def bleu_family() -> Family:
+    """Corpus BLEU; a row by itself has sentence BLEU with effective order."""
+    return Family(
+        "bleu",
+        (Metric("bleu", best=100.0),),
+        n_statistics=N_BLEU_STATISTICS,
+        statistics=lambda predictions, references: bleu_statistics(texts(predictions), references),
+        corpus=lambda totals: bleu_from_statistics(totals)[..., None],
+        rows=lambda rows: bleu_from_statistics(rows, effective_order=True)[..., None],
+        signature=lambda references: f"sacrebleu corpus|{bleu_signature(references)}|0..100",
+    )
+
+
+def texts(predictions: Sequence[Prediction]) -> list[str]:
+    """The answers alone."""
+    return [prediction.text for prediction in predictions]
+
+
+def bleu_statistics(predictions: Sequence[str], references: References) -> Floats:
     """Count what corpus BLEU needs of every row.
 
     Args:
@@ -26,11 +54,14 @@ def bleu_statistics(predictions: Sequence[str], references: Sequence[Sequence[st
         Shape (rows, 10): words of the prediction, words of the closest reference, matched n-grams
         of order 1 to 4, n-grams of the prediction of order 1 to 4. Rows add up.
     """
-    bleu = BLEU(force=True, effective_order=True)
-    statistics = np.empty((len(predictions), N_BLEU_STATISTICS))
-    for row, (prediction, accepted) in enumerate(zip(predictions, references, strict=True)):
-        score = bleu.sentence_score(prediction, accepted)
-        statistics[row] = [score.sys_len, score.ref_len, *score.counts, *score.totals]
+    statistics = np.zeros((len(predictions), N_BLEU_STATISTICS))
+    for row, prediction, accepted in zip(statistics, predictions, references, strict=True):
+        words = words_13a(prediction)
+        accepted_words = [words_13a(text) for text in accepted]
+        row[:2] = len(words), n_words_of_closest(len(words), accepted_words)
+        guessed, allowed = count_ngrams(words, MAX_ORDER), most_in_any(accepted_words, MAX_ORDER)
+        row[2 : 2 + MAX_ORDER] = matches_by_order(guessed, allowed, MAX_ORDER)
+        row[2 + MAX_ORDER :] = [max(len(words) - order, 0) for order in range(MAX_ORDER)]
     return statistics
 
 
@@ -63,10 +94,17 @@ def bleu_from_statistics(totals: Floats, *, effective_order: bool = False) -> Fl
     return np.where(matched.any(axis=-1), score, 0.0)
 
 
-def bleu_signature(references: Sequence[Sequence[str]]) -> str:
+def bleu_signature(references: References, *, lowercase: bool = False, smooth: str = "exp") -> str:
     """Name everything that the corpus score depends on, in sacreBLEU's own notation."""
+    bleu = BLEU(
+        lowercase=lowercase, smooth_method=smooth, references=streams_for_signature(references)
+    )
+    return str(bleu.get_signature())
+
+
+def streams_for_signature(references: References) -> list[Any]:
+    """Stand-ins, as many beside each other as there are references, in sacreBLEU's layout."""
     counts = sorted({len(accepted) for accepted in references})
-    # The signature looks at the counts alone, so one stand-in row per count is enough.
-    # None marks a missing reference, which the annotations of sacreBLEU leave out.
-    streams = [["" if stream < count else None for count in counts] for stream in range(counts[-1])]
-    return str(BLEU(references=streams).get_signature())  # pyrefly: ignore[bad-argument-type]
+    # A signature looks at the counts alone, so one row per count is enough. None marks a missing
+    # reference, which the annotations of sacreBLEU leave out.
+    return [["" if stream < count else None for count in counts] for stream in range(counts[-1])]

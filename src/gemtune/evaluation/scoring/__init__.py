@@ -1,0 +1,1 @@
+"""Metrics: what each one counts in a row, and how sums of such counts become scores."""
