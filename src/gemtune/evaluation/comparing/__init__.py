@@ -1,0 +1,1 @@
+"""From two scored sides to differences, intervals and a verdict."""
