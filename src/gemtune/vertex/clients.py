@@ -3,11 +3,18 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
 
+import google.auth
 from google.auth.exceptions import DefaultCredentialsError
 from google.cloud.storage import Bucket, Client
 
 from gemtune.vertex.remote_errors import no_credentials_error
+
+if TYPE_CHECKING:
+    from google import genai
+
+_CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 @contextmanager
@@ -28,3 +35,37 @@ def open_bucket(name: str) -> Iterator[Bucket]:
         raise no_credentials_error(f"gs://{name}", error) from error
     with closing(client):
         yield client.bucket(name)
+
+
+@contextmanager
+def open_gemini(project: str, location: str, request_seconds: float) -> "Iterator[genai.Client]":
+    """Keep access to the models of Vertex AI while the block runs; nothing is asked of them yet.
+
+    A call is tried once: who makes it knows best what to do then. `GOOGLE_VERTEX_BASE_URL` names a
+    server to use in the place of Google's.
+
+    Args:
+        project: Who pays.
+        location: A region, a multi-region or `global`.
+        request_seconds: How long the server may stay silent.
+
+    Raises:
+        PrerequisiteError: this machine has no credentials.
+    """
+    from google import genai  # noqa: PLC0415 - takes two seconds, and buckets do not need it
+    from google.genai.types import HttpOptions  # noqa: PLC0415 - the same
+
+    try:
+        credentials, _ = google.auth.default(scopes=[_CLOUD_SCOPE])
+    except DefaultCredentialsError as error:
+        raise no_credentials_error(f"project {project}", error) from error
+    # All are named, so that no variable of the environment brings in another project or key.
+    client = genai.Client(
+        enterprise=True,
+        project=project,
+        location=location,
+        credentials=credentials,
+        http_options=HttpOptions(timeout=round(request_seconds * 1000)),
+    )
+    with closing(client):
+        yield client

@@ -25,7 +25,7 @@ def remote_errors(url: str) -> Iterator[None]:
         raise no_credentials_error(url, error) from error
     except api.Forbidden as error:
         raise PrerequisiteError(
-            f"{url}: you are not allowed to do this: {_first_line(error)}",
+            f"{url}: you are not allowed to do this: {first_line(error)}",
             fix="ask the owner of the bucket for the role roles/storage.objectUser",
         ) from error
     except api.NotFound as error:
@@ -43,7 +43,7 @@ def remote_errors(url: str) -> Iterator[None]:
         ConnectionError,
     ) as error:
         raise RemoteError(
-            f"{url}: the bucket does not answer as it should: {_first_line(error)}",
+            f"{url}: the bucket does not answer as it should: {first_line(error)}",
             fix="run the same command again: it goes on from the newest checkpoint",
         ) from error
 
@@ -51,10 +51,11 @@ def remote_errors(url: str) -> Iterator[None]:
 def no_credentials_error(url: str, error: Exception) -> PrerequisiteError:
     """Say that Google does not know who is asking."""
     return PrerequisiteError(
-        f"{url}: no valid Google credentials on this machine: {_first_line(error)}",
+        f"{url}: no valid Google credentials on this machine: {first_line(error)}",
         fix="gcloud auth application-default login",
     )
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, or what it is where it says nothing."""
     return next(iter(str(error).splitlines()), type(error).__name__)
