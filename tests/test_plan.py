@@ -25,6 +25,16 @@ NAMES = [
         "gemtune.evaluation.comparison",
         ["base", "tuned", "test_data", "output_dir"],
     ),
+    (
+        "optimize_hyperparameters",
+        "gemtune.hyperparameter.optimize",
+        ["data_dir", "output_dir", "config", "n_trials", "timeout"],
+    ),
+    (
+        "finetune_with_best_params",
+        "gemtune.hyperparameter.optimize",
+        ["data_dir", "output_dir", "config", "best_params"],
+    ),
 ]
 COMMAND = (
     "python -m src.main finetune data/training_data data/model "

@@ -8,6 +8,8 @@ GemtuneError                          1   (never raised itself: an unknown excep
 ├── ArtefactError (ValueError)        4   a model, adapter, tokenizer or run folder cannot be used
 ├── NotFiniteError (ArithmeticError)  5   the loss or a gradient is not a finite number
 ├── ResourceError (RuntimeError)      6   out of memory or disk
+│   └── OutOfMemoryError              6   out of memory alone
+├── BudgetError (RuntimeError)        7   the time or the money that was given is too little
 ├── RemoteError (RuntimeError)        8   a service did not answer as it should, after retries
 └── PrerequisiteError (RuntimeError)  9   something outside the project is missing
     └── MissingExtraError (ImportError) 9  an optional dependency is not installed
@@ -65,6 +67,16 @@ class ResourceError(GemtuneError, RuntimeError):
     """Out of memory or disk."""
 
     exit_code = 6
+
+
+class OutOfMemoryError(ResourceError):
+    """Out of memory, for want of which a smaller piece of work may still be done."""
+
+
+class BudgetError(GemtuneError, RuntimeError):
+    """The time or the money that was given is too little."""
+
+    exit_code = 7
 
 
 class RemoteError(GemtuneError, RuntimeError):

@@ -1,4 +1,4 @@
-"""`finetune`, `evaluate` and `compare` as a user types them, with a tiny model."""
+"""`finetune` as a user types it, with a tiny model."""
 
 import json
 import logging
@@ -103,63 +103,6 @@ def test_finetune_as_json_is_one_document_with_progress_apart_from_it(
     assert "step 1/1 (100 %)" in captured.err
 
 
-def test_evaluate_shows_the_scores_and_the_next_command(
-    data_dir: Path, tuned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    test = data_dir / "test.jsonl"
-    words = ["evaluate", str(tuned), str(test), "--output-dir", str(tmp_path / "scores")]
-    assert app.run([*words, "evaluation.precision=fp32"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["rouge1", "1.0000"]
-    assert lines[-2] == f"answers and scores are in {tmp_path / 'scores'}"
-    assert lines[-1] == f"next: gemtune compare BASE {tuned} {test}"
-    assert (tmp_path / "scores" / "metrics.json").exists()
-
-
-def test_evaluate_as_json_is_the_metrics(
-    data_dir: Path, tuned: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["evaluate", str(tuned), str(data_dir / "test.jsonl"), "--json"]
-    assert app.run([*words, "evaluation.precision=fp32"]) == 0
-    assert json.loads(capsys.readouterr().out)["exact_match"] == 1.0
-
-
-def test_a_folder_is_not_taken_for_the_alias_of_the_same_name(
-    data_dir: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "smollm2-135m").mkdir()
-    assert app.run(["evaluate", "./smollm2-135m", str(data_dir / "test.jsonl")]) == 4
-    assert "model folder smollm2-135m holds neither" in capsys.readouterr().err
-
-
-def test_compare_proves_a_gain_with_exit_code_0(
-    data_dir: Path,
-    tuned: Path,
-    tiny_llama_dir: Path,
-    settings: list[str],
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    words = ["compare", str(tiny_llama_dir), str(tuned), str(data_dir / "test.jsonl"), *settings]
-    assert app.run([*words, "--output-dir", str(tmp_path / "both")]) == 0
-    out = capsys.readouterr().out
-    assert "Improved: the tuned model is better" in out
-    assert out.splitlines()[-1] == f"next: read {tmp_path}/both/tuned/predictions.json"
-
-
-def test_compare_without_a_gain_is_exit_code_10(
-    data_dir: Path, tuned: Path, settings: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    test = str(data_dir / "test.jsonl")
-    words = ["compare", str(tuned), str(tuned), test, "--json", *settings]
-    assert app.run(words) == 10
-    assert json.loads(capsys.readouterr().out)["verdict"] == "no evidence"
-
-
 @pytest.mark.parametrize(
     ("override", "code", "message"),
     [
@@ -259,11 +202,11 @@ def test_changed_data_is_named_with_the_option_that_allows_it(
 
 @pytest.mark.parametrize("command", ["finetune", "evaluate"])
 def test_without_torch_it_names_the_pip_line_and_leaves_no_folder(
-    command: str, data_dir: Path, tmp_path: Path
+    command: str, data_dir: Path, tiny_llama_dir: Path, tmp_path: Path
 ) -> None:
     words = {
         "finetune": ["finetune", str(data_dir), str(tmp_path / "run")],
-        "evaluate": ["evaluate", str(tmp_path), str(data_dir / "test.jsonl")],
+        "evaluate": ["evaluate", str(tiny_llama_dir), str(data_dir / "test.jsonl")],
     }
     with start("-c", BLOCK_TORCH, *words[command]) as process:
         _, error = process.communicate(timeout=60)

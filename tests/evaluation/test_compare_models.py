@@ -12,8 +12,10 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from gemtune.config.schema import Config, DataConfig, FineTuningConfig
-from gemtune.errors import ArtefactError, DataError, UsageError
+from gemtune.errors import ArtefactError, DataError, PrerequisiteError, UsageError
 from gemtune.evaluation.comparison import compare_models
+from gemtune.evaluation.judging.judgement import Judgement, TwoAnswers
+from gemtune.evaluation.judging.sentence import judge_sentence
 from gemtune.evaluation.metrics import evaluate_model
 from gemtune.models.adapter_files import write_adapter_record
 
@@ -103,6 +105,183 @@ def test_an_adapter_keeps_its_template_beside_a_base_that_was_asked_with_another
     assert found.notes[-1] == "separator differs: '\\n' (base), ' => ' (tuned)"
 
 
+def save_adapter(base: Path, folder: Path, answer_tokens_p99: int | None) -> Path:
+    network = AutoModelForCausalLM.from_pretrained(base)
+    get_peft_model(network, LoraConfig(target_modules=["q_proj"])).save_pretrained(str(folder))
+    data = DataConfig(template="plain")
+    config = FineTuningConfig(model=str(base))
+    write_adapter_record(folder, config, data, answer_tokens_p99=answer_tokens_p99)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+@pytest.mark.parametrize(("p99", "longest"), [(40, 48), (2, 8), (None, 15)])
+def test_answers_may_be_a_fifth_longer_than_nearly_all_that_the_model_was_trained_on(
+    make_model: MakeModel, write_rows: WriteRows, tmp_path: Path, p99: int | None, longest: int
+) -> None:
+    """Without a record of it, a fifth longer than the longest reference: 12 letters here."""
+    base = make_model(0)
+    adapter = save_adapter(base, tmp_path / "adapter", p99)
+    if p99 is None:
+        record = read_json(adapter / "gemtune.json")
+        del record["answer_tokens_p99"]
+        (adapter / "gemtune.json").write_text(json.dumps(record))
+    out = tmp_path / "out"
+
+    compare_models(base, adapter, write_rows("test.jsonl", ROWS), out, config=CONFIG)
+
+    decode = read_json(out / "comparison.json")["decode"]
+    assert (decode["base"]["max_new_tokens"], decode["tuned"]["max_new_tokens"]) == (
+        longest,
+        longest,
+    )
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_a_record_with_a_length_that_is_none_is_refused(
+    make_model: MakeModel, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    adapter = save_adapter(make_model(0), tmp_path / "adapter", 40)
+    record = read_json(adapter / "gemtune.json")
+    (adapter / "gemtune.json").write_text(json.dumps({**record, "answer_tokens_p99": "many"}))
+
+    with pytest.raises(ArtefactError, match="answer_tokens_p99 is 'many'"):
+        evaluate_model(adapter, write_rows("test.jsonl", ROWS), config=CONFIG)
+
+
+def test_a_sample_of_what_is_trained_stands_in_the_comparison(
+    make_model: MakeModel, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+
+    for _ in range(2):
+        # Nothing is loaded the second time.
+        compare_models(
+            make_model(0), make_model(1), write_rows("test.jsonl", ROWS), out, config=CONFIG
+        )
+
+        assert read_json(out / "comparison.json")["trained_sample"] == [
+            {"text": "ask 0\n", "is_trained": False},
+            {"text": "say 0 again<|end|>", "is_trained": True},
+        ]
+
+
+def test_several_trainings_are_compared_with_one_base(
+    make_model: MakeModel, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    out, test_data = tmp_path / "out", write_rows("test.jsonl", ROWS)
+    again = write_rows("again.jsonl", predictions(11))
+
+    found = compare_models(
+        write_rows("base.jsonl", predictions(3)),
+        write_rows("tuned.jsonl", predictions(17)),
+        test_data,
+        out,
+        config=CONFIG,
+        more_tuned=[again, make_model(1)],
+    )
+
+    assert found.seeds is not None
+    assert len(found.seeds.scores) == 3
+    assert sorted(path.name for path in out.iterdir() if path.is_dir()) == [
+        "base",
+        "tuned",
+        "tuned-2",
+        "tuned-3",
+    ]
+
+
+def test_rows_of_the_training_data_are_found_in_the_test_data(write_rows: WriteRows) -> None:
+    base, tuned = (write_rows(f"{n}.jsonl", predictions(n)) for n in (2, 9))
+    train_data = write_rows("train.jsonl", ROWS[:5])
+
+    found = compare_models(
+        base, tuned, write_rows("test.jsonl", ROWS), config=CONFIG, train_data=train_data
+    )
+
+    assert found.contamination is not None
+    assert (found.contamination.n_pairs, found.contamination.n_clean) == (5, 15)
+
+
+def test_answers_of_another_base_are_refused_before_the_tuned_model_answers(
+    make_model: MakeModel, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    out, test_data = tmp_path / "out", write_rows("test.jsonl", ROWS)
+    compare_models(make_model(0), make_model(1), test_data, out, config=CONFIG)
+    seen: list[str] = []
+
+    with pytest.raises(ArtefactError, match=r"out/base holds answers .*model\.safetensors: "):
+        compare_models(
+            make_model(2),
+            make_model(1),
+            test_data,
+            out,
+            config=CONFIG,
+            on_progress=lambda side, n_done, n_all: seen.append(side),
+        )
+
+    assert not seen
+    assert (out / "comparison.json").exists()
+
+
+def test_a_hub_model_that_cannot_be_had_is_found_before_the_other_side_answers(
+    make_model: MakeModel, write_rows: WriteRows
+) -> None:
+    seen: list[str] = []
+
+    with pytest.raises(PrerequisiteError, match="org/no-such-model"):
+        compare_models(
+            "org/no-such-model",
+            make_model(1),
+            write_rows("test.jsonl", ROWS),
+            config=CONFIG,
+            on_progress=lambda side, n_done, n_all: seen.append(side),
+        )
+
+    assert not seen
+
+
+def test_a_judge_gives_its_opinion_beside_the_verdict(
+    write_rows: WriteRows, tmp_path: Path
+) -> None:
+    def prefers_answers(pair: TwoAnswers) -> Judgement:
+        return Judgement("first" if pair.first != "no idea" else "second", "it knows")
+
+    out = tmp_path / "out"
+    found = compare_models(
+        write_rows("base.jsonl", predictions(2)),
+        write_rows("tuned.jsonl", predictions(9)),
+        write_rows("test.jsonl", ROWS),
+        out,
+        config=CONFIG,
+        judge=("careful", prefers_answers),
+    )
+
+    assert found.judge is not None
+    assert found.judge.outcomes.win == 7
+    assert read_json(out / "comparison.json")["judge"]["judge"] == "careful"
+    assert judge_sentence(found.judge).startswith(
+        "judge careful: won 7, tied 13, lost 0 of 20 (100 %"
+    )
+
+
+def test_a_judge_that_fails_costs_only_its_opinion(write_rows: WriteRows, tmp_path: Path) -> None:
+    def refuses(pair: TwoAnswers) -> Judgement:
+        raise PrerequisiteError("no quota", fix="ask for one")
+
+    with pytest.raises(PrerequisiteError, match="no quota"):
+        compare_models(
+            write_rows("base.jsonl", predictions(2)),
+            write_rows("tuned.jsonl", predictions(9)),
+            write_rows("test.jsonl", ROWS),
+            tmp_path / "out",
+            config=CONFIG,
+            judge=("poor", refuses),
+        )
+
+    assert read_json(tmp_path / "out" / "comparison.json")["judge"] is None
+
+
 def test_a_misspelt_base_is_found_before_the_tuned_model_answers(
     make_model: MakeModel, write_rows: WriteRows, tmp_path: Path
 ) -> None:
@@ -133,9 +312,17 @@ def test_a_comparison_that_is_cut_off_leaves_no_older_result(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        compare_models(base, make_model(1), test_data, out, config=CONFIG, on_progress=cut_off)
+        compare_models(
+            base,
+            make_model(1),
+            test_data,
+            out,
+            config=CONFIG,
+            overwrite=True,
+            on_progress=cut_off,
+        )
 
-    assert sorted(path.name for path in out.iterdir()) == ["base", "tuned"]
+    assert sorted(path.name for path in out.iterdir()) == ["base", "evaluation.lock", "tuned"]
 
 
 @pytest.mark.parametrize("foreign", ["[0.5]", '{"decode": {"beams": 4}}', "{broken"])

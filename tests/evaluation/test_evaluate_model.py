@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from gemtune.config.schema import Config
-from gemtune.errors import ArtefactError, DataError, ResourceError
+from gemtune.errors import ArtefactError, DataError, MissingExtraError, ResourceError
 from gemtune.evaluation.metrics import evaluate_model
 
 MakeModel = Callable[[int], Path]
@@ -113,8 +114,13 @@ def test_the_batch_size_does_not_change_the_predictions(
             model, test_data, tmp_path / str(batch_tokens), config=config(batch_tokens=batch_tokens)
         )
 
-    one_by_one, batched = (tmp_path / name / "predictions.json" for name in ("1", "4096"))
-    assert one_by_one.read_bytes() == batched.read_bytes()
+    one_by_one, batched = (
+        read_rows(tmp_path / name / "predictions.json") for name in ("1", "4096")
+    )
+    assert [row["prediction"] for row in one_by_one] == [row["prediction"] for row in batched]
+    assert [row["reference_loss"] for row in one_by_one] == pytest.approx(
+        [row["reference_loss"] for row in batched], rel=1e-5
+    )
 
 
 def test_answers_may_be_a_fifth_longer_than_the_longest_reference(
@@ -156,15 +162,19 @@ def test_a_run_that_is_cut_off_keeps_its_predictions_and_no_old_metrics(
 ) -> None:
     model, test_data, out = make_model(0), write_rows("test.jsonl", ROWS), tmp_path / "out"
     evaluate_model(model, test_data, out, config=config())
+    many_batches = config(batch_tokens=100)
 
     def cut_off(n_done: int, n_all: int) -> None:
         if n_done >= n_all / 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate_model(model, test_data, out, config=config(batch_tokens=100), on_progress=cut_off)
+        evaluate_model(
+            model, test_data, out, config=many_batches, overwrite=True, on_progress=cut_off
+        )
 
-    assert [path.name for path in out.iterdir()] == ["predictions.jsonl"]
+    left = {path.name for path in out.iterdir()}
+    assert left == {"evaluation.json", "evaluation.lock", "predictions.jsonl", "speed.json"}
     assert 6 <= len((out / "predictions.jsonl").read_text("utf-8").splitlines()) < 12
 
 
@@ -214,3 +224,32 @@ def test_without_an_output_folder_nothing_is_written(
     evaluate_model(model, test_data, config=config())
 
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_no_answer_holds_its_prompt_whatever_side_the_tokenizer_pads(
+    make_model: MakeModel, write_rows: WriteRows, tmp_path: Path
+) -> None:
+    model, test_data = make_model(0), write_rows("test.jsonl", ROWS)
+    settings = read_json(model / "tokenizer_config.json")
+    said = {}
+
+    for side in ("left", "right"):
+        (model / "tokenizer_config.json").write_text(json.dumps({**settings, "padding_side": side}))
+        evaluate_model(model, test_data, tmp_path / side, config=config())
+        said[side] = [row["prediction"] for row in read_rows(tmp_path / side / "predictions.json")]
+
+    assert said["left"] == said["right"]
+    asked = [str(row["input_text"]) for row in ROWS]
+    assert not any(text in answer for text, answer in zip(asked, said["left"], strict=True))
+
+
+def test_an_engine_that_is_not_installed_is_named_with_the_pip_line(
+    make_model: MakeModel, write_rows: WriteRows
+) -> None:
+    if find_spec("vllm"):
+        pytest.skip("vllm is installed here")
+
+    with pytest.raises(MissingExtraError, match="'vllm' is not installed") as caught:
+        evaluate_model(make_model(0), write_rows("test.jsonl", ROWS), config=config(engine="vllm"))
+
+    assert "pip install vllm" in caught.value.fix

@@ -73,7 +73,9 @@ class ForkServer:
         order = replace(Order(arguments, str(log)), **settings)
         assert self._process.stdin
         self._process.stdin.write(order.to_json() + "\n")
-        return Attempt(self, json.loads(self._answer())["pid"], log)
+        planned = order.fuzz.seconds if order.fuzz else 0.0
+        longest = planned + LONGEST_ATTEMPT_SECONDS
+        return Attempt(self, json.loads(self._answer())["pid"], log, longest)
 
     def run(self, arguments: list[str], **settings: Any) -> Ending:
         """Run an attempt to its end."""
@@ -97,6 +99,8 @@ class Attempt:
     server: ForkServer
     pid: int
     log: Path
+    longest_seconds: float
+    """One that takes longer hangs."""
 
     def wait(self) -> Ending:
         """Wait for its end; one that hangs is killed."""
@@ -135,7 +139,7 @@ class Attempt:
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
-        timer = threading.Timer(LONGEST_ATTEMPT_SECONDS, self.send, [signal.SIGKILL])
+        timer = threading.Timer(self.longest_seconds, self.send, [signal.SIGKILL])
         timer.start()
         try:
             yield

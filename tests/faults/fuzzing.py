@@ -12,7 +12,7 @@ import click
 
 MAX_SECONDS_EACH = 5.0
 ALLOWED_EXIT_CODES = {0, 2, 3, 4, 5, 6, 9, 10}
-BAD = "FUZZ BAD"
+BAD = "BAD"
 _TOKENS = (
     b"{", b"}", b"[", b"]", b'"', b",", b":", b"\n", b"\0", b"\xff", b"null", b"NaN", b"-1",
     b"1e999",
@@ -61,7 +61,7 @@ def fuzz(plan: FuzzPlan, run: Callable[[Sequence[str]], int]) -> int:
         code = run(plan.arguments)
         faulthandler.cancel_dump_traceback_later()
         if code not in ALLOWED_EXIT_CODES:
-            kept = Path(f"{plan.target}.bad-{n_tries}")
+            kept = Path(f"{plan.restored or plan.target}.bad-{n_tries}")
             kept.write_bytes(content)
             click.echo(f"{BAD} exit {code}: {kept}")
     click.echo(f"FUZZ {n_tries} tries")

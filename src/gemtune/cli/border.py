@@ -3,6 +3,7 @@
 import errno
 import tempfile
 import traceback
+from contextlib import suppress
 
 import click
 
@@ -22,7 +23,6 @@ _LOCAL_MODULES = (
     "gguf",
     "httpx2",
     "huggingface_hub",
-    "jinja2",
     "peft",
     "psutil",
     "safetensors",
@@ -30,7 +30,12 @@ _LOCAL_MODULES = (
     "torch",
     "transformers",
 )
-_EXTRA_OF_MODULE = {**dict.fromkeys(_LOCAL_MODULES, "local"), "google": "vertex"}
+_TUNE_MODULES = ("optuna", "psycopg", "sqlalchemy")
+_EXTRA_OF_MODULE = {
+    **dict.fromkeys(_LOCAL_MODULES, "local"),
+    **dict.fromkeys(_TUNE_MODULES, "tune"),
+    "google": "vertex",
+}
 
 
 def report_error(error: BaseException, *, debug: bool) -> int:
@@ -145,4 +150,6 @@ def _print(message: str, fix: str) -> None:
 
 
 def _print_labelled(label: str, colour: str, text: str) -> None:
-    click.echo(f"{click.style(label, fg=colour, bold=True)} {plain_text(text)}", err=True)
+    # The exit code says it too, if nobody is there to read.
+    with suppress(OSError):
+        click.echo(f"{click.style(label, fg=colour, bold=True)} {plain_text(text)}", err=True)

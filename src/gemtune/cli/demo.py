@@ -1,12 +1,14 @@
 """`gemtune demo`: the main job on shipped data, offline, on a CPU."""
 
 import json
+import shlex
 from pathlib import Path
 
 import click
 
+from gemtune.cli.evaluation import EXIT_NOT_PROVEN, write_comparison_report
 from gemtune.cli.terminal import visible
-from gemtune.cli.training import EXIT_NOT_PROVEN, describe_result
+from gemtune.cli.training import describe_result
 from gemtune.errors import UsageError
 
 # Two passes teach the task; the answers are short.
@@ -57,17 +59,20 @@ def demo(folder: Path, overwrite: bool) -> int:
             data_dir / "test.jsonl",
             comparison_dir,
             config=config,
+            overwrite=overwrite,
             on_progress=lambda role, n_done, n_all: progress.update(
                 f"answers ({role})", n_done, n_all
             ),
         )
     click.echo(comparison_table(comparison))
     _show_answers(comparison_dir)
-    click.echo(f"every answer is in {comparison_dir / 'tuned' / 'predictions.json'}")
+    click.echo(f"the report is {write_comparison_report(comparison_dir)}")
+    click.echo(f"next: gemtune report {shlex.quote(str(comparison_dir))} --open")
     click.echo(
-        "next: gemtune data check YOUR_DATA_DIR, then: gemtune finetune YOUR_DATA_DIR OUT_DIR"
+        "with your data: gemtune data check YOUR_DATA_DIR, then: gemtune finetune YOUR_DATA_DIR "
+        "OUT_DIR"
     )
-    return 0 if comparison.verdict == "improved" else EXIT_NOT_PROVEN
+    return 0 if comparison.is_gate_met else EXIT_NOT_PROVEN
 
 
 def _refuse_other_data(data_dir: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 
 from gemtune.cli.out_of_memory import out_of_memory_error
+from gemtune.cli.streams import open_closed_streams
 from gemtune.redaction import redact
 
 # Every command needs this one, and it needs the standard library only.
@@ -27,6 +28,7 @@ def run_stoppable() -> int:
     A command that was stopped ends the process here: threads of libraries, such as downloads,
     would be waited for otherwise.
     """
+    open_closed_streams()
     try:
         with stop_on_signals():
             code = _run_command()

@@ -1,4 +1,4 @@
-"""`gemtune finetune`, `evaluate`, `compare`: parse, call one function, print its result."""
+"""`gemtune finetune`: parse, call one function, print its result."""
 
 import json
 import shlex
@@ -9,20 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gemtune.cli.arguments import (
-    config_arguments,
-    json_option,
-    model_argument,
-    output_dir_option,
-    path_argument,
-)
+from gemtune.cli.arguments import config_arguments, json_option, path_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gemtune.fine_tuning.train import FinetuneResult
-
-EXIT_NOT_PROVEN = 10
 
 
 @click.command()
@@ -78,95 +70,6 @@ def finetune(
     words = ["compare", config.fine_tuning.model, str(result.output_dir), str(named)]
     settings = ["--config-path", str(result.output_dir / CONFIG_FILE)]
     click.echo(f"next: gemtune {shlex.join([*words, *settings])}")
-
-
-@click.command()
-@model_argument("model", "MODEL")
-@path_argument("test_data", "TEST.jsonl")
-@config_arguments
-@output_dir_option
-@json_option
-def evaluate(
-    model: str,
-    test_data: Path,
-    overrides: tuple[str, ...],
-    config_paths: tuple[Path, ...],
-    output_dir: Path | None,
-    as_json: bool,
-) -> None:
-    """Let MODEL (adapter or model folder, alias, hub id) answer TEST.jsonl and score it."""
-    from gemtune.config.load import load_config
-
-    config = load_config(config_paths, overrides)
-    from gemtune.evaluation.metrics import evaluate_model
-    from gemtune.monitoring.progress import CountProgress
-
-    with CountProgress(config.monitoring.progress_every_seconds) as progress:
-        metrics = evaluate_model(
-            model,
-            test_data,
-            output_dir,
-            config=config,
-            on_progress=lambda n_done, n_all: progress.update("answers", n_done, n_all),
-        )
-    if as_json:
-        click.echo(json.dumps(metrics))
-        return
-    for name, value in metrics.items():
-        click.echo(f"{name:20} {value:.4f}" if isinstance(value, float) else f"{name:20} {value}")
-    if output_dir:
-        click.echo(f"answers and scores are in {output_dir}")
-    click.echo(f"next: gemtune {shlex.join(['compare', 'BASE', model, str(test_data)])}")
-
-
-@click.command()
-@model_argument("base", "BASE")
-@model_argument("tuned", "TUNED")
-@path_argument("test_data", "TEST.jsonl")
-@config_arguments
-@output_dir_option
-@json_option
-def compare(
-    base: str,
-    tuned: str,
-    test_data: Path,
-    overrides: tuple[str, ...],
-    config_paths: tuple[Path, ...],
-    output_dir: Path | None,
-    as_json: bool,
-) -> int:
-    """Say whether TUNED is better than BASE on TEST.jsonl; exit code 10 when that is not proven.
-
-    BASE and TUNED are models, or folders with finished predictions.
-    """
-    from gemtune.config.load import load_config
-
-    config = load_config(config_paths, overrides)
-    from gemtune.evaluation.comparison import compare_models
-    from gemtune.evaluation.table import comparison_table
-    from gemtune.monitoring.progress import CountProgress
-
-    with CountProgress(config.monitoring.progress_every_seconds) as progress:
-        comparison = compare_models(
-            base,
-            tuned,
-            test_data,
-            output_dir,
-            config=config,
-            on_progress=lambda role, n_done, n_all: progress.update(
-                f"answers ({role})", n_done, n_all
-            ),
-        )
-    if as_json:
-        click.echo(json.dumps(asdict(comparison)))
-    else:
-        click.echo(comparison_table(comparison))
-        if output_dir:
-            click.echo(f"answers and figures are in {output_dir}")
-            click.echo(f"next: read {output_dir / 'tuned' / 'predictions.json'}")
-        else:
-            click.echo("next: add --output-dir DIR to keep every answer")
-    return 0 if comparison.verdict == "improved" else EXIT_NOT_PROVEN
 
 
 def _trainer(output_dir: str, work_dir: Path | None) -> "Callable[..., FinetuneResult]":

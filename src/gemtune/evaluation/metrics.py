@@ -1,17 +1,13 @@
 """`evaluate_model`: answer a test set and score the answers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from gemtune.config.schema import Config
-from gemtune.data.examples import Example
-from gemtune.evaluation.decoding import answer_with_model, decode_settings
-from gemtune.evaluation.side import ScoredBatch, Side, side_metrics
-from gemtune.evaluation.side_files import append_predictions, finish_side, start_side
+from gemtune.evaluation.answers.answering import evaluate_side
+from gemtune.evaluation.scoring.choose import choose_scorer
+from gemtune.evaluation.side import side_metrics
 from gemtune.evaluation.test_set import load_test_set
-from gemtune.models.load import load_model_for_generation
-from gemtune.models.memory import memory_errors
 
 Progress = Callable[[int, int], None]
 """Called with the rows that are done and all rows."""
@@ -23,9 +19,13 @@ def evaluate_model(
     output_dir: str | Path | None = None,
     *,
     config: Config | None = None,
+    overwrite: bool = False,
     on_progress: Progress | None = None,
 ) -> dict[str, float]:
     """Answer every row of the test data greedily and score the answers.
+
+    The same call goes on with answers that were cut off: the files are the same, byte for byte, as
+    if nothing had happened. Where all are there, no model is loaded and they are scored again.
 
     Args:
         model_dir: Adapter folder, model folder, alias or hub id.
@@ -33,67 +33,32 @@ def evaluate_model(
         output_dir: Gets predictions.jsonl while the model answers, then predictions.json and
             metrics.json; nothing is written without it.
         config: Its `evaluation` section and, for a model that brings no template, `data`.
-        on_progress: Told after each batch.
+        overwrite: Start over, and replace other answers in `output_dir`.
+        on_progress: Told after each block of rows.
 
     Returns:
-        `rouge1`, `rouge2`, `rougeL` (0 to 1), `bleu` (corpus, 0 to 100), `exact_match` (0 to 1),
-        then the counts `n_examples`, `n_empty`, `n_truncated`, `n_prompts_truncated`.
+        `rouge1`, `rouge2`, `rougeL` (0 to 1), `bleu` (corpus, 0 to 100), the other metrics of the
+        task, then the counts `n_examples`, `n_empty`, `n_truncated`, `n_prompts_truncated`,
+        `n_repeated`, `n_duplicates`.
 
     Raises:
+        ConfigError: A metric that there is not.
         DataError: The test data is wrong; no model has been loaded yet then.
-        ArtefactError: The model cannot be used.
-        ResourceError: Out of memory.
+        ArtefactError: The model cannot be used, or `output_dir` holds answers of something else.
+        MissingExtraError: `evaluation.engine` is not installed.
+        UsageError: `output_dir` holds results of another tool, or another process works in it.
+        ResourceError: Out of memory or disk.
     """
-    examples = load_test_set(Path(test_data))
+    config, examples = config or Config(), load_test_set(Path(test_data))
+    scorer = choose_scorer(examples, config.evaluation, with_loss=True)
     side = evaluate_side(
         model_dir,
         examples,
-        config or Config(),
+        scorer,
+        config,
         test_data=Path(test_data),
         output_dir=Path(output_dir) if output_dir is not None else None,
+        overwrite=overwrite,
         on_progress=on_progress,
     )
-    return side_metrics(side)
-
-
-def evaluate_side(
-    model: str | Path,
-    examples: Sequence[Example],
-    config: Config,
-    *,
-    test_data: Path,
-    output_dir: Path | None,
-    like: Mapping[str, Any] | None = None,
-    on_progress: Progress | None = None,
-) -> Side:
-    """Do the work of `evaluate_model` on checked examples.
-
-    `like` holds the decode settings of the other side of a comparison, see `decode_settings`.
-    """
-    # A revision belongs to the model that the config names, not to any other.
-    revision = config.fine_tuning.revision if str(model) == config.fine_tuning.model else None
-    n_done = 0
-
-    def note(batch: ScoredBatch) -> None:
-        nonlocal n_done
-        n_done += len(batch)
-        if output_dir is not None:
-            append_predictions(output_dir, examples, batch)
-        if on_progress is not None:
-            on_progress(n_done, len(examples))
-
-    with memory_errors("while loading the model", fix="choose a smaller model"):
-        loaded = load_model_for_generation(
-            model, revision=revision, precision=config.evaluation.precision
-        )
-    settings = decode_settings(loaded, examples, config, like)
-    if output_dir is not None:
-        start_side(output_dir)
-    with memory_errors(
-        f"with batches of {settings['batch_tokens']} tokens",
-        fix="lower evaluation.batch_tokens or evaluation.max_new_tokens",
-    ):
-        side = answer_with_model(str(model), loaded, examples, settings, note)
-    if output_dir is not None:
-        finish_side(output_dir, side, examples, test_data)
-    return side
+    return side_metrics(side, scorer, examples)

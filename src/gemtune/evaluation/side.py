@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from gemtune.data.examples import Example
-from gemtune.evaluation.predictions import Prediction
-from gemtune.evaluation.scores import METRICS, corpus_scores, row_statistics
-from gemtune.evaluation.statistics import Floats
+from gemtune.evaluation.answers.counts import count_answers
+from gemtune.evaluation.comparing.statistics import Floats
+from gemtune.evaluation.prediction import Prediction
+from gemtune.evaluation.scoring.scorer import Scorer
 from gemtune.evaluation.test_set import accepted_answers
 
-ScoredBatch = Sequence[tuple[int, Prediction, Floats]]
+ScoredRow = tuple[int, Prediction, Floats]
 """(Index of the example, prediction, row of statistics)."""
+ScoredBatch = Sequence[ScoredRow]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,29 +23,24 @@ class Side:
     name: str
     predictions: Sequence[Prediction]
     statistics: Floats
-    """Shape (rows, 15), see `scores.row_statistics`."""
+    """Shape (rows, statistics), see `Scorer.statistics`."""
     decode: Mapping[str, Any] | None
     """Settings that the answers depend on; None where nobody wrote them down."""
     answer_seconds: float | None = None
     """Wall time of decoding and scoring; None for answers that were read from a file."""
 
 
-def score_rows(examples: Sequence[Example], predictions: Sequence[Prediction]) -> Floats:
-    """Score predictions against all accepted answers; shape (rows, 15)."""
-    return row_statistics(
-        [prediction.text for prediction in predictions],
-        [accepted_answers(example) for example in examples],
-    )
+def score_rows(
+    scorer: Scorer, examples: Sequence[Example], predictions: Sequence[Prediction]
+) -> Floats:
+    """Score predictions against all accepted answers; shape (rows, statistics)."""
+    return scorer.statistics(predictions, [accepted_answers(example) for example in examples])
 
 
-def side_metrics(side: Side) -> dict[str, float]:
+def side_metrics(side: Side, scorer: Scorer, examples: Sequence[Example]) -> dict[str, float]:
     """Return the corpus scores, `rouge1 rouge2 rougeL bleu` first, then the counts."""
-    scores = corpus_scores(side.statistics.sum(axis=0))
-    predictions = side.predictions
+    scores = scorer.corpus(side.statistics.sum(axis=0))
     return {
-        **dict(zip(METRICS, scores.tolist(), strict=True)),
-        "n_examples": len(predictions),
-        "n_empty": sum(not prediction.text for prediction in predictions),
-        "n_truncated": sum(prediction.finish_reason == "length" for prediction in predictions),
-        "n_prompts_truncated": sum(bool(found.prompt_truncated) for found in predictions),
+        **{metric.name: float(score) for metric, score in zip(scorer.metrics, scores, strict=True)},
+        **count_answers(side.predictions, examples),
     }

@@ -1,27 +1,36 @@
-"""The files of one evaluated model: predictions.jsonl, predictions.json, metrics.json.
+"""The files of one evaluated model: predictions.jsonl, predictions.json, metrics.json, speed.json.
 
 metrics.json is written last, so a folder that has it is complete.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gemtune.data.examples import Example
 from gemtune.errors import UsageError
-from gemtune.evaluation.predictions import prediction_record, read_predictions
-from gemtune.evaluation.scores import METRICS, row_scores, signatures
-from gemtune.evaluation.side import ScoredBatch, Side, score_rows, side_metrics
+from gemtune.evaluation.answers.log import answer_records, read_answer_log, rewrite_answer_log
+from gemtune.evaluation.answers.record import (
+    LOCK_FILE,
+    METRICS_FILE,
+    PLAN_FILE,
+    PREDICTIONS_FILE,
+    SPEED_FILE,
+    AnswerRecord,
+    open_answers,
+    read_answer_record,
+    write_answer_record,
+)
+from gemtune.evaluation.json_values import with_nulls
+from gemtune.evaluation.scoring.scorer import Scorer
+from gemtune.evaluation.side import ScoredBatch, Side, side_metrics
 from gemtune.evaluation.test_set import accepted_answers
 from gemtune.runs.environment import describe_environment
-from gemtune.runs.files import write_json
+from gemtune.runs.files import sync_file, write_json
+from gemtune.runs.owned_folder import own_folder
 from gemtune.runs.run import file_digest
-from gemtune.runs.signals import uninterrupted
 
-PREDICTIONS_FILE = "predictions.jsonl"
-METRICS_FILE = "metrics.json"
-_PLAN_FILE = "predictions.json"
 _MODEL_FILES = ("config.json", "adapter_config.json")
 
 
@@ -45,58 +54,72 @@ def predictions_path_of(side: str | Path) -> Path | None:
     return None
 
 
-def read_side(path: Path, examples: Sequence[Example]) -> Side:
-    """Read finished predictions and score them anew against the test set.
-
-    Args:
-        path: A predictions.jsonl; decode settings come from the metrics.json beside it, if any.
-        examples: The test set.
+def copy_side(
+    output_dir: Path,
+    source: Path,
+    scorer: Scorer,
+    side: Side,
+    examples: Sequence[Example],
+    test_data: Path,
+    *,
+    overwrite: bool,
+) -> None:
+    """Write all files of a side whose answers were read from a file.
 
     Raises:
-        DataError: The predictions do not fit the test set.
+        ArtefactError: The folder holds other answers, and `overwrite` is false.
+        RunLockedError: Another process works in the folder.
     """
-    predictions = read_predictions(path, examples)
-    decode = _decode_settings_in(path.with_name(METRICS_FILE))
-    return Side(str(path), predictions, score_rows(examples, predictions), decode)
+    if source.resolve() == (output_dir / PREDICTIONS_FILE).resolve():
+        # They lie where they belong: only the scores may be others.
+        with own_folder(output_dir, LOCK_FILE):
+            rows = _all_rows(side)
+            in_file = [rows[i] for i, _ in read_answer_log(output_dir, examples)]
+            rewrite_answer_log(output_dir, scorer, examples, in_file)
+            finish_side(output_dir, scorer, side, examples, test_data)
+        return
+    identity = {"predictions": file_digest(source), "test_data": file_digest(test_data)}
+    with open_answers(output_dir, identity, overwrite=overwrite):
+        known = read_answer_record(source.parent) if source.name == PREDICTIONS_FILE else None
+        sample = known.trained_sample if known else None
+        write_answer_record(output_dir, AnswerRecord(identity, side.decode, {}, sample))
+        rewrite_answer_log(output_dir, scorer, examples, _all_rows(side))
+        finish_side(output_dir, scorer, side, examples, test_data)
 
 
-def start_side(output_dir: Path) -> None:
-    """Make the folder and clear an older result, which would pass for the result of this run."""
-    output_dir.mkdir(parents=True, exist_ok=True)
-    for name in (METRICS_FILE, _PLAN_FILE):
-        (output_dir / name).unlink(missing_ok=True)
-    (output_dir / PREDICTIONS_FILE).write_bytes(b"")
-
-
-def append_predictions(output_dir: Path, examples: Sequence[Example], batch: ScoredBatch) -> None:
-    """Append finished rows to predictions.jsonl; a signal leaves no half line."""
-    with uninterrupted(), (output_dir / PREDICTIONS_FILE).open("a", encoding="utf-8") as log:
-        for record in _records(examples, batch):
-            log.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def finish_side(output_dir: Path, side: Side, examples: Sequence[Example], test_data: Path) -> None:
+def finish_side(
+    output_dir: Path, scorer: Scorer, side: Side, examples: Sequence[Example], test_data: Path
+) -> None:
     """Write predictions.json, in the order of the test set, and then metrics.json."""
-    write_json(output_dir / _PLAN_FILE, list(_records(examples, _all_rows(side))))
+    sync_file(output_dir / PREDICTIONS_FILE)
+    write_json(output_dir / PLAN_FILE, list(answer_records(scorer, examples, _all_rows(side))))
     write_json(
         output_dir / METRICS_FILE,
         {
-            **side_metrics(side),
+            **with_nulls(side_metrics(side, scorer, examples)),
             "model": side.name,
-            "signatures": signatures([accepted_answers(example) for example in examples]),
+            "signatures": scorer.signatures([accepted_answers(example) for example in examples]),
             "decode": side.decode,
             "test_data": describe_test_data(test_data, examples),
             "environment": describe_environment(),
-            "answer_seconds": side.answer_seconds,
         },
     )
 
 
-def write_side(output_dir: Path, side: Side, examples: Sequence[Example], test_data: Path) -> None:
-    """Write all three files of a side that is finished already."""
-    start_side(output_dir)
-    append_predictions(output_dir, examples, _all_rows(side))
-    finish_side(output_dir, side, examples, test_data)
+def write_answer_seconds(output_dir: Path, seconds: float, n_answers: int) -> None:
+    """Write speed.json: the clock is kept out of the other files, which are always the same."""
+    record = {
+        "answer_seconds": round(seconds, 3),
+        "n_answers": n_answers,
+        "answers_per_second": round(n_answers / seconds, 3),
+    }
+    write_json(output_dir / SPEED_FILE, record)
+
+
+def read_answer_seconds(output_dir: Path) -> float | None:
+    """Wall time of decoding and scoring, over all processes that answered; None if not known."""
+    found = _read_object(output_dir / SPEED_FILE).get("answer_seconds")
+    return float(found) if isinstance(found, int | float) else None
 
 
 def describe_test_data(test_data: Path, examples: Sequence[Example]) -> dict[str, Any]:
@@ -110,22 +133,21 @@ def describe_test_data(test_data: Path, examples: Sequence[Example]) -> dict[str
     }
 
 
-def _decode_settings_in(metrics_path: Path) -> dict[str, Any] | None:
-    """What gemtune wrote down; None for the metrics.json of another tool, or none at all."""
-    try:
-        metrics = json.loads(metrics_path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    decode = metrics.get("decode") if isinstance(metrics, dict) else None
+def read_decode_settings(predictions: Path) -> dict[str, Any] | None:
+    """What gemtune wrote down beside finished predictions; None where nobody did."""
+    decode = _read_object(predictions.with_name(METRICS_FILE)).get("decode")
     is_ours = isinstance(decode, dict) and {"data", "max_new_tokens"} <= decode.keys()
     return decode if is_ours else None
 
 
+def _read_object(path: Path) -> dict[str, Any]:
+    """The object in a file; an empty one for a file of another tool, or none at all."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _all_rows(side: Side) -> ScoredBatch:
     return list(zip(range(len(side.predictions)), side.predictions, side.statistics, strict=True))
-
-
-def _records(examples: Sequence[Example], batch: ScoredBatch) -> Iterable[dict[str, Any]]:
-    for index, prediction, statistics in batch:
-        scores = dict(zip(METRICS, row_scores(statistics).tolist(), strict=True))
-        yield prediction_record(examples[index], prediction, scores)

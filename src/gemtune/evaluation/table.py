@@ -1,43 +1,71 @@
 """A comparison as text for a terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from gemtune.evaluation.difference import Comparison, MetricDifference
+from gemtune.evaluation.digits import shown, shown_difference, shown_interval, shown_p
+from gemtune.evaluation.findings import Comparison, Contamination, MetricDifference
 
 _VERDICT_WORDS = {
     "improved": "Improved: the tuned model is better than the base",
+    "not worse": "Not worse: the tuned model loses no more than the margin",
     "regressed": "Regressed: the tuned model is worse than the base",
     "no evidence": "No evidence that the tuned model is better or worse than the base",
 }
 
 
 def comparison_table(comparison: Comparison) -> str:
-    """Lay out base, tuned, difference and interval of every metric, and say the verdict in words.
+    """Say the verdict in words, then show every metric and what to know about the figures.
 
     Returns:
-        Lines without a newline at the end, about 80 columns wide.
+        Lines without a newline at the end; the table is about 90 columns wide.
     """
-    interval = f"{comparison.confidence * 100:g} % interval"
-    header = ("metric", "base", "tuned", "difference", interval, "better/same/worse")
-    rows = [_row(found, comparison.primary_metric) for found in comparison.metrics]
-    lines = _aligned([header, *rows])
-    return "\n".join([*lines, "", _verdict_sentence(comparison), *_remarks(comparison)])
-
-
-def _row(found: MetricDifference, primary_metric: str) -> tuple[str, ...]:
-    digits = _digits(found.metric)
-    return (
-        found.metric + ("*" if found.metric == primary_metric else ""),
-        f"{found.base:.{digits}f}",
-        f"{found.tuned:.{digits}f}",
-        f"{found.difference:+.{digits}f}",
-        f"{found.low:+.{digits}f} to {found.high:+.{digits}f}",
-        f"{found.rows.win}/{found.rows.tie}/{found.rows.loss}",
+    header = ("metric", "base", "tuned", "difference", _interval_name(comparison), "p", "+/=/-")
+    rows = [_row(found, 1 - comparison.confidence) for found in comparison.metrics]
+    return "\n".join(
+        [
+            *_verdict_lines(comparison),
+            "",
+            *_aligned([header, *rows]),
+            "",
+            *_legend(comparison),
+            *_visible_lines(comparison),
+            *_seed_lines(comparison),
+            *_contamination_lines(comparison),
+            *_remarks(comparison),
+            _gate_line(comparison),
+        ]
     )
 
 
-def _digits(metric: str) -> int:
-    return 2 if metric == "bleu" else 3
+def _verdict_lines(comparison: Comparison) -> Iterator[str]:
+    yield f"{_VERDICT_WORDS[comparison.verdict]}."
+    for found in _primaries(comparison):
+        p = found.p if found.p_holm is None else found.p_holm
+        several = " (corrected)" if len(comparison.primary_metrics) > 1 else ""
+        margin = f", margin {comparison.margin:g}" if comparison.verdict == "not worse" else ""
+        yield (
+            f"  {found.metric} {_change(found)}, {_interval_name(comparison)} "
+            f"{shown_interval(found.low, found.high, found.digits)}, "
+            f"p {shown_p(p, 1 - comparison.confidence)}{several}{margin}, "
+            f"{comparison.n_examples} rows"
+        )
+
+
+def _change(found: MetricDifference) -> str:
+    base, tuned = shown(found.base, found.digits), shown(found.tuned, found.digits)
+    return f"{base} -> {tuned} ({shown_difference(found.difference, found.digits)})"
+
+
+def _row(found: MetricDifference, level: float) -> tuple[str, ...]:
+    return (
+        found.metric + ("*" if found.is_primary else ""),
+        shown(found.base, found.digits),
+        shown(found.tuned, found.digits),
+        shown_difference(found.difference, found.digits),
+        shown_interval(found.low, found.high, found.digits),
+        shown_p(found.p, level),
+        f"{found.rows.win}/{found.rows.tie}/{found.rows.loss}",
+    )
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -51,27 +79,79 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def _verdict_sentence(comparison: Comparison) -> str:
-    primary, digits = comparison.primary, _digits(comparison.primary_metric)
-    return (
-        f"{_VERDICT_WORDS[comparison.verdict]} by {primary.metric}*: "
-        f"{primary.difference:+.{digits}f}, with {comparison.confidence * 100:g} % confidence "
-        f"between {primary.low:+.{digits}f} and {primary.high:+.{digits}f}, "
-        f"on {comparison.n_examples} rows."
+def _legend(comparison: Comparison) -> Iterator[str]:
+    yield "* decides the verdict. +/=/-: rows that got better, stayed equal, got worse."
+    if lower := [found.metric for found in comparison.metrics if not found.higher_is_better]:
+        yield f"Lower is better: {', '.join(lower)}."
+
+
+def _visible_lines(comparison: Comparison) -> Iterator[str]:
+    for found in _primaries(comparison):
+        if found.smallest_visible is not None:
+            yield (
+                f"This test set can see differences of {_unsigned(found)} {found.metric} "
+                "or more (80 % power)."
+            )
+
+
+def _unsigned(found: MetricDifference) -> str:
+    return shown_difference(found.smallest_visible or 0.0, found.digits).removeprefix("+")
+
+
+def _seed_lines(comparison: Comparison) -> Iterator[str]:
+    if (seeds := comparison.seeds) is not None:
+        digits = comparison.primary.digits
+        scores = ", ".join(shown(score, digits) for score in seeds.scores)
+        yield (
+            f"{len(seeds.scores)} training runs: {comparison.primary.metric} {scores} "
+            f"(standard deviation {shown(seeds.standard_deviation, digits)})."
+        )
+
+
+def _contamination_lines(comparison: Comparison) -> Iterator[str]:
+    found = comparison.contamination
+    if found is None:
+        return
+    n_met = comparison.n_examples - found.n_clean
+    yield f"Test rows in the training data: {n_met} of {comparison.n_examples}{_kinds(found)}."
+    if (without := found.without) is not None:
+        yield (
+            f"  Without them: {without.metric} {_change(without)}, {_interval_name(comparison)} "
+            f"{shown_interval(without.low, without.high, without.digits)}."
+        )
+
+
+def _kinds(found: Contamination) -> str:
+    kinds = (
+        (found.n_inputs, "same input"),
+        (found.n_pairs, "same input and answer"),
+        (found.n_shared_ngrams, "half of the 13-grams"),
     )
+    named = ", ".join(f"{count} {what}" for count, what in kinds if count)
+    return f" ({named})" if named else ""
 
 
 def _remarks(comparison: Comparison) -> list[str]:
-    cut = [
-        f"{count} of {comparison.n_examples} answers of the {role} model {what}"
-        for role, metrics in (
-            ("base", comparison.base_metrics),
-            ("tuned", comparison.tuned_metrics),
-        )
-        for what, count in (
-            ("were cut at the longest length", metrics["n_truncated"]),
-            ("are empty", metrics["n_empty"]),
-        )
-        if count
+    sides = (("base", comparison.base_metrics), ("tuned", comparison.tuned_metrics))
+    counts = (("n_truncated", "were cut at the longest length"), ("n_empty", "are empty"))
+    spoilt = [
+        f"{metrics[name]} of {comparison.n_examples} answers of the {role} model {what}"
+        for role, metrics in sides
+        for name, what in counts
+        if metrics[name]
     ]
-    return [f"Note: {remark}." for remark in (*comparison.notes, *cut)]
+    return [f"Note: {remark}." for remark in (*comparison.notes, *spoilt)]
+
+
+def _gate_line(comparison: Comparison) -> str:
+    margin = f", margin {comparison.margin:g}" if comparison.gate == "not_worse" else ""
+    met = "met" if comparison.is_gate_met else "not met"
+    return f"Gate {met} (evaluation.gate: {comparison.gate}{margin})."
+
+
+def _primaries(comparison: Comparison) -> list[MetricDifference]:
+    return [found for found in comparison.metrics if found.is_primary]
+
+
+def _interval_name(comparison: Comparison) -> str:
+    return f"{comparison.confidence * 100:g} % interval"

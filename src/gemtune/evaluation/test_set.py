@@ -1,6 +1,6 @@
 """The test set: what is asked, and which answers are right."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 from gemtune.data.examples import Example
@@ -27,8 +27,22 @@ def input_text(example: Example) -> str:
 
 
 def accepted_answers(example: Example) -> tuple[str, ...]:
-    """Return every right answer of the row, its own one first, none twice."""
-    return tuple(dict.fromkeys((example.completion, *example.references)))
+    """Return every right answer of the row, its own one first.
+
+    Data sets with `references` mostly repeat the own one there: it counts once. What two people
+    wrote alike stays twice, because NIST and CIDEr weigh by how many did.
+    """
+    others = list(example.references)
+    if example.completion in others:
+        others.remove(example.completion)
+    return (example.completion, *others)
+
+
+def group_of(example: Example) -> Hashable:
+    """What a row shares with those that are no evidence apart from it: its `group`, or its id."""
+    group = example.extra.get("group")
+    # A tuple keeps an id apart from a group of the same name; groups may be any JSON value.
+    return ("id", example.id) if group is None else ("group", repr(group))
 
 
 def _require_unique_ids(examples: Sequence[Example]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from gemtune.data.examples import Example, Message
 from gemtune.errors import DataError
-from gemtune.evaluation.predictions import Prediction, prediction_record, read_predictions
+from gemtune.evaluation.answers.predictions import Prediction, prediction_record, read_predictions
 from gemtune.evaluation.test_set import accepted_answers, input_text, load_test_set
 
 WriteRows = Callable[..., Path]

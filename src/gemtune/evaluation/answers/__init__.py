@@ -1,0 +1,1 @@
+"""Letting a model answer a test set, and the files of its answers."""
