@@ -13,7 +13,9 @@ NAMES = [
     "compare_models",
     "evaluate_model",
     "finetune_model",
+    "finetune_with_best_params",
     "load_config",
+    "optimize_hyperparameters",
     "setup_peft_model",
 ]
 

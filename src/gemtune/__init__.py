@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from gemtune.evaluation.metrics import evaluate_model
     from gemtune.fine_tuning.setup import setup_peft_model
     from gemtune.fine_tuning.train import finetune_model
+    from gemtune.hyperparameter.optimize import finetune_with_best_params, optimize_hyperparameters
 
 __version__ = "0.1.0"
 
@@ -20,7 +21,9 @@ __all__ = [
     "compare_models",
     "evaluate_model",
     "finetune_model",
+    "finetune_with_best_params",
     "load_config",
+    "optimize_hyperparameters",
     "setup_peft_model",
 ]
 
@@ -30,7 +33,9 @@ _HOMES = {
     "compare_models": "gemtune.evaluation.comparison",
     "evaluate_model": "gemtune.evaluation.metrics",
     "finetune_model": "gemtune.fine_tuning.train",
+    "finetune_with_best_params": "gemtune.hyperparameter.optimize",
     "load_config": "gemtune.config.load",
+    "optimize_hyperparameters": "gemtune.hyperparameter.optimize",
     "setup_peft_model": "gemtune.fine_tuning.setup",
 }
 

@@ -118,7 +118,7 @@ def test_one_problem_is_one_line_and_says_what_helps(tmp_path: Path) -> None:
     [
         ("epochs=3", "did you mean 'fine_tuning.training.epochs'?"),
         ("lora.r=3", "did you mean 'fine_tuning.lora'?"),
-        ("seed=3", "did you mean 'fine_tuning.training.seed' or 'evaluation.seed'?"),
+        ("seed=3", "'fine_tuning.training.seed' or 'hyperparameter.seed' or 'evaluation.seed'?"),
         ("fine_tunning.lora.r=3", "did you mean 'fine_tuning'?"),
         ("fine_tuning.training.num_train_epochs=3", "it is called 'fine_tuning.training.epochs'"),
         ("fine_tuning.lora.lora_rank=3", "here it is called 'fine_tuning.lora.r'"),

@@ -14,8 +14,12 @@ from gemtune.cli.logs import show_less, show_more, start_logging
 COMMANDS = {
     "demo": LazyCommand("gemtune.cli.demo:demo", "Fine-tune a small model and see the gain."),
     "finetune": LazyCommand("gemtune.cli.training:finetune", "Fine-tune a model on your data."),
-    "evaluate": LazyCommand("gemtune.cli.training:evaluate", "Score a model on test data."),
-    "compare": LazyCommand("gemtune.cli.training:compare", "Test whether one model beats another."),
+    "optimize": LazyCommand(
+        "gemtune.cli.optimize:optimize", "Find better hyperparameters and prove it."
+    ),
+    "evaluate": LazyCommand("gemtune.cli.evaluation:evaluate", "Score a model on test data."),
+    "compare": LazyCommand("gemtune.cli.evaluation:compare", "Prove that one model beats another."),
+    "report": LazyCommand("gemtune.cli.report:report", "Build the report of a run again."),
     "verify": LazyCommand("gemtune.cli.verify:verify", "Check that a run is still as written."),
     "data": LazyCommand("gemtune.cli.data:data", "Check data before a run."),
     "config": LazyCommand("gemtune.cli.config:config", "Show, check and explain configurations."),

@@ -59,6 +59,8 @@ def _hint(node: Node, value: object) -> str:
     kinds = kinds_of(node)
     if "boolean" in kinds:
         return hint_for_boolean(value)
+    if "number" in kinds and isinstance(value, float):
+        return ""
     if kinds & {"integer", "number"}:
         return hint_for_number(value)
     return hint_for_text(value)

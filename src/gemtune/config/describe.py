@@ -20,9 +20,9 @@ _KINDS = {
     "number": "a number",
     "boolean": "true or false",
     "string": "text",
-    "array": "a list of text",
     "null": "null",
 }
+_ITEMS = {"string": "text", "number": "numbers"}
 
 
 @cache
@@ -35,7 +35,7 @@ def find_node(path: KeyPath) -> Node | None:
     """The schema of the key or section at `path`; None where there is none."""
     node: Node | None = json_schema()
     for name in path:
-        node = keys_of(node).get(name) if node else None
+        node = (keys_of(node).get(name) or _values_of(node)) if node else None
     return node
 
 
@@ -57,14 +57,23 @@ def is_section(node: Node) -> bool:
     return "properties" in node
 
 
+def is_mapping(node: Node) -> bool:
+    """Whether the node holds sections under names that the user chooses."""
+    return _values_of(node) is not None
+
+
 def describe(node: Node) -> str:
     """What the key takes: `a whole number, at least 1, or null`."""
     if is_section(node):
         return f"a section with the keys {', '.join(keys_of(node))}"
+    if values := _values_of(node):
+        return f"by name, {describe(values)}"
     if "anyOf" in node:
         return ", or ".join(describe(option) for option in node["anyOf"])
     if choices := choices_of(node):
         return f"{'one of ' if len(choices) > 1 else ''}{', '.join(choices)}"
+    if node["type"] == "array":
+        return f"a list of {' or '.join(_ITEMS[kind] for kind in sorted(kinds_of(node['items'])))}"
     words = [_KINDS[node["type"]]]
     words += [f"{word} {_number(node[bound])}" for bound, word in _BOUNDS.items() if bound in node]
     if "maxLength" in node:
@@ -83,6 +92,12 @@ def kinds_of(node: Node) -> set[str]:
     """The JSON types that the key takes."""
     options = node.get("anyOf", [node])
     return {option["type"] for option in options}
+
+
+def _values_of(node: Node) -> Node | None:
+    """The schema of every value of a mapping; a section forbids names that it does not know."""
+    values = node.get("additionalProperties")
+    return _resolve(values) if values else None
 
 
 def _number(bound: float) -> str:

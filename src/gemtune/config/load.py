@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from gemtune.config.complaints import complain_about_key, complain_about_value
-from gemtune.config.describe import find_node, is_section
+from gemtune.config.describe import find_node, is_mapping, is_section
 from gemtune.config.origins import KeyPath, Origin, Problem, place_of
 from gemtune.config.read_file import read_file
 from gemtune.config.read_yaml import read_override
@@ -77,7 +77,8 @@ def _find(values: Mapping[str, object], location: tuple[int | str, ...]) -> tupl
     path: KeyPath = ()
     value: object = values
     for step in map(str, location):
-        if not isinstance(value, dict) or not is_section(find_node(path) or {}):
+        node = find_node(path) or {}
+        if not isinstance(value, dict) or not (is_section(node) or is_mapping(node)):
             break
         path, value = (*path, step), value[step]
     return path, value

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from gemtune.config.origins import KeyPath, dotted
 from gemtune.config.schema import Config, TrainingConfig
+from gemtune.config.search_ranges import broken_ranges
 from gemtune.redaction import redact_forms
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ def broken_rules(config: Config) -> Iterator[tuple[KeyPath, str]]:
             f"the weights of {config.fine_tuning.model!r} are not available for local training; "
             "choose an open model such as 'smollm2-135m', 'gpt2' or 'google/gemma-3-270m'",
         )
+    yield from broken_ranges(config.hyperparameter)
     for path, value in _texts(config.model_dump(mode="json"), ()):
         if redact_forms(value) != value:
             yield (

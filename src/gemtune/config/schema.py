@@ -117,23 +117,97 @@ class FineTuningConfig(Section):
     training: TrainingConfig = TrainingConfig()
 
 
+class SearchRange(Section):
+    """Where one hyperparameter is looked for: between two numbers, or among choices."""
+
+    low: float | None = None
+    """Smallest value."""
+    high: float | None = None
+    """Largest value."""
+    log: bool = False
+    """Equal steps in the logarithm."""
+    choices: list[float | str] | None = None
+    """The only values; instead of `low` and `high`."""
+
+
+class HyperparameterConfig(Section):
+    """The search for better hyperparameters."""
+
+    space: Literal["recommended", "seed", "custom"] = "recommended"
+    """`recommended`: by evidence; `seed`: wide classic ranges; `custom`: what `ranges` says."""
+    ranges: dict[str, SearchRange] = {}
+    """Ranges of a custom space, by name: `learning_rate`, `batch_size`, `lora_r`..."""
+    n_trials: PositiveInt = 20
+    """Settings that are tried, those included that are always tried."""
+    timeout_seconds: PositiveFloat | None = None
+    """Wall clock for everything: search, refits and proof."""
+    max_usd: PositiveFloat | None = None
+    """Money for everything; needs `usd_per_hour`."""
+    usd_per_hour: PositiveFloat | None = None
+    """What an hour of one worker's machine costs."""
+    reserve: Fraction = 0.35
+    """Share of time or money that is kept for the refits and the proof."""
+    eta: Annotated[int, Field(ge=2, le=10)] = 3
+    """One of this many trials goes on at each rung."""
+    validation_rows: PositiveInt = 200
+    """Rows of the validation data that trials are ranked by; always the same ones."""
+    n_finalists: PositiveInt = 3
+    """Best trials that the rule of `select` chooses from."""
+    select: Literal["metric", "loss"] = "metric"
+    """Finalists are ranked by the task's metric on their answers, or by validation loss."""
+    n_refits: PositiveInt = 3
+    """Seeds with which the winner and the default are trained again for the proof."""
+    auto_extend: bool = True
+    """Widen a range once if the best value lies at its edge."""
+    packing: Literal["auto", "off"] | PositiveInt = "auto"
+    """Trials trained in one pass; `auto` measures what pays on this device."""
+    storage: str | None = None
+    """URL of the database of the study; without it, SQLite in the output folder."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
+    """Seed of the search."""
+
+
+class JudgeConfig(Section):
+    """A model that says which of two answers is better; never part of the verdict."""
+
+    model: str | None = None
+    """Gemini model that judges, for instance `gemini-2.5-flash`; without it, nobody judges."""
+    project_id: str | None = None
+    """Google Cloud project that pays for it."""
+    location: str = "global"
+    """Where the judge runs."""
+    max_rows: PositiveInt = 200
+    """Rows that are judged, each twice (with the answers swapped)."""
+
+
 class EvaluationConfig(Section):
     """How models are scored and compared."""
 
+    task: Literal["auto", "text", "label", "json", "number"] = "auto"
+    """What the answers are; decides the metrics. `auto` looks at the references."""
+    metrics: list[str] | None = None
+    """Metrics or sets of metrics instead of those of the task: `rouge`, `bleu`, `e2e`..."""
+    primary_metric: str | list[str] | None = None
+    """What the verdict is about: one metric or a few; without it, the one of the task."""
+    margin: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    """Loss of the primary metric, in its own unit, that still counts as not worse."""
+    gate: Literal["improved", "not_worse"] = "improved"
+    """The verdict that `compare` needs for exit code 0."""
+    engine: Literal["transformers", "vllm"] = "transformers"
+    """What decodes; `vllm` needs a GPU and that package."""
     max_new_tokens: PositiveInt | None = None
-    """Longest answer in tokens; without it, the longest reference of the test set plus 20 %."""
-    batch_tokens: PositiveInt = 4096
+    """Longest answer in tokens; without it, the 99th percentile of the training answers + 20 %."""
+    batch_tokens: PositiveInt = 16384
     """Padded tokens (prompt and answer) decoded at once; the same on both sides of a comparison."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Number format while decoding; base and tuned always use the same."""
-    primary_metric: Literal["exact_match", "rouge1", "rouge2", "rougeL", "bleu"] = "rougeL"
-    """The metric that the verdict is about."""
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
     """Confidence of every interval."""
     bootstrap_samples: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
-    """Resamples of the paired bootstrap."""
+    """Resamples of the paired bootstrap and of the randomization test."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 42
     """Seed of the bootstrap."""
+    judge: JudgeConfig = JudgeConfig()
 
 
 class MonitoringConfig(Section):
@@ -155,5 +229,6 @@ class Config(Section):
     """Where the run happens."""
     data: DataConfig = DataConfig()
     fine_tuning: FineTuningConfig = FineTuningConfig()
+    hyperparameter: HyperparameterConfig = HyperparameterConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     monitoring: MonitoringConfig = MonitoringConfig()

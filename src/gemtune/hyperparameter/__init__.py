@@ -1,0 +1,1 @@
+"""The search for better hyperparameters, and the proof that they are better."""
