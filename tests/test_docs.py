@@ -18,7 +18,8 @@ from gemtune.config.load import load_config
 MODULES = ("src.main", "gemtune")
 OUTPUTS = ("output_dir", "target", "folder")
 CONFIG_KEY = re.compile(
-    r"(?P<key>(?:project|data|fine_tuning|evaluation|monitoring)(?:\.\w+)+)(?P<value>(?:=|: ).+)?"
+    r"(?P<key>(?:project|data|fine_tuning|evaluation|hyperparameter|monitoring)"
+    r"(?:\.(?!json\b)\w+)+)(?P<value>(?:=|: ).+)?"
 )
 SOURCE_FILE = re.compile(r"[\w./-]+(?:\.(?:py|md|yaml|toml|txt)|(?<=\w)/)")
 MAX_CHANGELOG_WORDS = 25
