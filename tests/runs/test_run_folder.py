@@ -2,12 +2,32 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gemtune.errors import ArtefactError, UsageError
 from gemtune.runs.lock import exclusive_lock
 from gemtune.runs.run import clear_run, file_digest, open_run, read_run, write_run
+
+BROKEN_OFF: dict[str, Any] = {
+    "status": "stopped",
+    "started": "2026-11-23T12:05:41+00:00",
+    "identity": {"settings": {}, "data": {"train": "d5f1"}, "base": {}, "tokenizer": {}},
+    "micro_batch_tokens": 240,
+    "micro_batches": [{"n_steps": 0, "in_training": False, "tokens": 240}],
+    "events": [],
+    "hardware": {"device": "cpu"},
+    "model": {"dtype": "float32"},
+}
+RESULT = {
+    "n_steps": 3,
+    "n_tokens": 700,
+    "first": None,
+    "best": {"step": 3, "loss": 0.5},
+    "stopped_early": False,
+    "skipped_steps": [],
+}
 
 
 def names(folder: Path) -> list[str]:
@@ -42,7 +62,7 @@ def test_a_folder_that_was_there_stays_when_a_start_fails(tmp_path: Path) -> Non
 
 
 def test_opening_tells_the_record_of_the_run_that_goes_on(tmp_path: Path) -> None:
-    record = {"status": "stopped", "identity": {}, "seed": 7}
+    record = {**BROKEN_OFF, "seed": 7}
     write_run(tmp_path, record)
     with open_run(tmp_path, overwrite=False) as earlier:
         assert earlier == record | {"environment": read_run(tmp_path)["environment"]}
@@ -63,6 +83,47 @@ def test_a_record_that_cannot_be_gone_on_with_is_refused_without_overwrite(
     assert "--overwrite" in caught.value.fix
     with open_run(tmp_path, overwrite=True) as earlier:
         assert earlier is None
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "identity", "identity.settings", "identity.data", "identity.base", "identity.tokenizer",
+        "status", "started", "events", "hardware", "model.dtype", "micro_batch_tokens",
+        "micro_batches", "micro_batches.0.tokens", "environment.packages", "result.best",
+    ],
+)  # fmt: skip
+def test_a_record_without_what_a_resume_needs_is_refused_by_the_name_of_it(
+    place: str, tmp_path: Path
+) -> None:
+    write_run(tmp_path, {**BROKEN_OFF, "status": "done", "train_seconds": 1.5, "result": RESULT})
+    with open_run(tmp_path, overwrite=False) as earlier:
+        assert earlier
+    holder: Any = earlier
+    *outer, last = place.split(".")
+    for name in outer:
+        holder = holder[int(name) if name.isdigit() else name]
+    del holder[last]
+    (tmp_path / "run.json").write_text(json.dumps(earlier))
+
+    with (
+        pytest.raises(ArtefactError, match=f": {place}: Field required"),
+        open_run(tmp_path, overwrite=False),
+    ):
+        pytest.fail("the run was opened")
+
+
+@pytest.mark.parametrize("limit", [{"n_steps": 3}, {"in_training": True}, {"tokens": 0}])
+def test_a_record_that_does_not_tell_the_first_size_of_micro_batches_is_refused(
+    limit: dict[str, Any], tmp_path: Path
+) -> None:
+    first = {**BROKEN_OFF["micro_batches"][0], **limit}
+    write_run(tmp_path, {**BROKEN_OFF, "micro_batches": [first]})
+    with (
+        pytest.raises(ArtefactError, match=r"micro_batches\.0"),
+        open_run(tmp_path, overwrite=False),
+    ):
+        pytest.fail("the run was opened")
 
 
 def test_what_a_killed_write_left_is_removed(tmp_path: Path) -> None:

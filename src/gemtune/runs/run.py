@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gemtune.errors import ArtefactError, UsageError
+from gemtune.errors import UsageError
 from gemtune.redaction import redact_values
+from gemtune.runs.earlier_run import read_earlier_run
 from gemtune.runs.environment import describe_environment
 from gemtune.runs.files import remove_tree, write_json
 from gemtune.runs.manifest import MANIFEST_FILE
 from gemtune.runs.owned_folder import own_folder
-from gemtune.runs.plain_files import parse_json
 
 RUN_FILE = "run.json"
 LOCK_FILE = "run.lock"
@@ -97,22 +97,10 @@ def file_digest(path: Path) -> str:
 
 def _read_earlier(run_dir: Path) -> dict[str, Any] | None:
     path = run_dir / RUN_FILE
-    if not path.exists():
-        _refuse_other_results(run_dir)
-        return None
-    try:
-        match parse_json(path.read_bytes()):
-            case {"identity": dict(), "status": str()} as record:
-                return record
-            case _:
-                reason = "it does not say what the run was started with"
-    except ValueError as error:
-        reason = str(error)
-    raise ArtefactError(
-        f"{path} is damaged or of an older gemtune, so that run cannot go on: {reason}",
-        fix="choose another output folder, or add --overwrite (in Python overwrite=True) to start "
-        "over",
-    )
+    if path.exists():
+        return read_earlier_run(path)
+    _refuse_other_results(run_dir)
+    return None
 
 
 def _refuse_other_results(run_dir: Path) -> None:
