@@ -17,6 +17,12 @@ from gemtune.evaluation.findings import (
     SliceDifference,
     TextSpan,
 )
+from gemtune.evaluation.judging.judgement import (
+    JudgedRow,
+    JudgeFinding,
+    Judgement,
+    RowOutcome,
+)
 
 LABELS = ("card_arrival", "lost_or_stolen_card", "top_up_failed", "exchange_rate", "refund")
 WORDS = ("please", "the", "card", "is", "lost", "and", "my", "money", "has", "not", "come", "back")
@@ -136,6 +142,39 @@ def made_comparison(rows: Sequence[MadeRow], **changes: Any) -> Comparison:
         notes=("the interval is approximate: only 80 independent rows",),
     )  # fmt: skip
     return replace(comparison, **changes)
+
+
+def made_judge(rows: Sequence[MadeRow], reason: str = "It names the card.") -> JudgeFinding:
+    """A judge that liked the tuned answers, was unsure once, and failed once."""
+    said = [Judgement(choice, reason, 100, 10) for choice in ("first", "second")]
+    outcomes: list[RowOutcome] = ["win", "loss", "inconsistent", "tie", "failed", "equal"]
+    judged = [
+        JudgedRow(row.id, outcomes[number % len(outcomes)], *said)
+        for number, row in enumerate(rows)
+    ]
+    return JudgeFinding(
+        judge=f"gemini-9 ({reason})",
+        seed=42,
+        n_rows=len(rows),
+        n_equal=1,
+        n_failed=1,
+        failures={reason: 1},
+        outcomes=Outcomes(14, 3, 7),
+        n_inconsistent=2,
+        inconsistent_share=0.0833,
+        n_prefers_first=2,
+        n_prefers_second=0,
+        win_share=2 / 3,
+        low=0.45,
+        high=0.83,
+        confidence=0.95,
+        p=0.19,
+        longer_won_share=0.6,
+        n_calls=48,
+        n_input_tokens=4_800,
+        n_output_tokens=480,
+        rows=tuple(judged),
+    )
 
 
 def write_comparison(

@@ -12,6 +12,7 @@ from reporting.hostile_texts import HOSTILE
 from reporting.made_comparisons import (
     MadeRow,
     made_comparison,
+    made_judge,
     made_metric,
     made_slice,
     write_comparison,
@@ -51,6 +52,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         wins=ids,
         regressions=ids,
         notes=tuple(texts),
+        judge=made_judge(rows, together),
     )
     folder = write_comparison(
         tmp_path_factory.mktemp("hostile") / "comparison",

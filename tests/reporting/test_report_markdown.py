@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
-from reporting.made_comparisons import made_comparison, made_rows, write_comparison, write_run
+from reporting.made_comparisons import (
+    made_comparison,
+    made_judge,
+    made_rows,
+    write_comparison,
+    write_run,
+)
 
 from gemtune.reporting.write import write_report, write_training_report
 
@@ -19,6 +25,13 @@ def test_the_twin_tells_the_decision_its_figures_and_its_caveats(tmp_path: Path)
     assert "**Gate passed.** It asks for an improvement." in "\n".join(lines)
     assert "- the interval is approximate: only 80 independent rows" in lines
     assert any(line.startswith("30 of 30 test rows are wholly") for line in lines)
+
+
+def test_the_opinion_of_a_judge_is_told_with_its_name(tmp_path: Path) -> None:
+    found = made_comparison(ROWS, judge=made_judge(ROWS))
+    write_report(write_comparison(tmp_path, ROWS, found))
+    text = (tmp_path / "report.md").read_text("utf-8")
+    assert "A judge (`gemini-9 (It names the card.)`), no part of the verdict: The tuned" in text
 
 
 def test_slices_and_rows_are_folded_away(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from reporting.made_comparisons import (
     MadeRow,
     made_comparison,
+    made_judge,
     made_metric,
     made_rows,
     made_slice,
@@ -49,6 +50,24 @@ def test_spoilt_answers_are_named_beside_the_verdict(tmp_path: Path) -> None:
 
     assert "12 of 30 answers of the base model were cut at the longest length" in before_the_figures
     assert "answers of the base model are empty" not in before_the_figures
+
+
+def test_the_opinion_of_a_judge_is_shown_as_no_part_of_the_verdict(tmp_path: Path) -> None:
+    found = made_comparison(ROWS, judge=made_judge(ROWS))
+    text = text_of(page_of(tmp_path, found))
+    opinion = text.partition("A second opinion on 30 rows")[2].replace("\u00a0", " ")
+
+    assert "It is no part of the verdict." in opinion
+    assert "The tuned model won 14, tied 3 and lost 7 rows." in opinion
+    assert "won 67 %, with 95 % confidence between 45 % and 83 % (p 0.1900)." in opinion
+    assert "changed its mind on 8 % when the answers swapped places: 2 times for" in opinion
+    assert "Rows without a judgement: 1 (1 x It names the card.)." in opinion
+    first_row = opinion.partition("why, tuned shown first")[2].strip()
+    assert first_row.startswith(f"{ROWS[1].id} base {ROWS[1].input} {ROWS[1].base}")
+
+
+def test_a_comparison_without_a_judge_does_not_speak_of_one(tmp_path: Path) -> None:
+    assert "judge" not in text_of(page_of(tmp_path))
 
 
 def test_the_metric_that_decides_comes_first(tmp_path: Path) -> None:

@@ -166,10 +166,22 @@ def test_clearing_removes_the_run_and_what_it_published_and_nothing_else(tmp_pat
     for name in (
         "adapter.bin", "tokenizer.json", "run.json", "metrics.jsonl", "config.resolved.json",
         "speed.jsonl", "manifest.json", "tensorboard/events", "notes.txt", "run.lock",
+        "report.html", "report.md",
     ):  # fmt: skip
         (tmp_path / name).touch()
     clear_run(tmp_path)
     assert names(tmp_path) == ["notes.txt", "run.lock"]
+
+
+def test_clearing_removes_the_proof_that_was_about_the_adapter_before(tmp_path: Path) -> None:
+    (tmp_path / "comparison").mkdir()
+    (tmp_path / "comparison" / "notes.txt").touch()
+    clear_run(tmp_path)
+    assert names(tmp_path) == ["comparison", "comparison/notes.txt"]
+
+    (tmp_path / "comparison" / "comparison.json").touch()
+    clear_run(tmp_path)
+    assert names(tmp_path) == []
 
 
 def test_clearing_leaves_what_a_link_leads_to(tmp_path: Path) -> None:

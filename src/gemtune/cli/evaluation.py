@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from gemtune.evaluation.comparison import Judge
 
 EXIT_NOT_PROVEN = 10
-_COMPARISON_DIR = "comparison"
 
 _overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Start over and replace other answers in DIR."
@@ -177,9 +176,9 @@ def _open_judge(config: "JudgeConfig") -> "Iterator[Judge | None]":
 
 def _folder_in_run(tuned: str) -> Path | None:
     """Where the comparison of a training run belongs."""
-    from gemtune.runs.run import RUN_FILE
+    from gemtune.runs.run import COMPARISON_DIR, RUN_FILE
 
-    return Path(tuned) / _COMPARISON_DIR if (Path(tuned) / RUN_FILE).is_file() else None
+    return Path(tuned) / COMPARISON_DIR if (Path(tuned) / RUN_FILE).is_file() else None
 
 
 def _show_places(output_dir: Path | None, report: Path | None) -> None:

@@ -24,9 +24,9 @@ from gemtune.evaluation.test_set import accepted_answers, load_test_set
 from gemtune.runs.environment import describe_environment
 from gemtune.runs.files import write_json
 from gemtune.runs.owned_folder import own_folder
+from gemtune.runs.run import COMPARISON_FILE
 
 SCHEMA_VERSION = 2
-COMPARISON_FILE = "comparison.json"
 _TWO_SIDES = ("base", "tuned")
 
 _PARALLEL_QUESTIONS = 8

@@ -11,8 +11,8 @@ from gemtune.errors import ArtefactError
 from gemtune.evaluation.findings import Comparison, TextSpan
 from gemtune.evaluation.side_files import PREDICTIONS_FILE
 from gemtune.reporting.read import damaged, fit, read_document, read_lines
+from gemtune.runs.run import COMPARISON_FILE
 
-COMPARISON_FILE = "comparison.json"
 SCHEMA_VERSION = 2
 
 

@@ -6,6 +6,7 @@ from gemtune.evaluation.findings import Comparison
 from gemtune.reporting import verdict
 from gemtune.reporting.comparison_files import ComparisonFiles, Row
 from gemtune.reporting.effort import cost_sentence
+from gemtune.reporting.judge_opinion import judge_lines
 from gemtune.reporting.markdown_text import code, folded, plain, table
 from gemtune.reporting.numbers import count, interval, percent, probability, score, signed
 from gemtune.reporting.run_files import TrainingRun
@@ -115,6 +116,9 @@ def _findings(found: Comparison) -> list[str]:
             f"{len(found.seeds.names)} training runs; standard deviation between them "
             f"{score(found.seeds.standard_deviation, digits)}."
         )
+    if found.judge is not None:
+        told = " ".join(judge_lines(found.judge))
+        lines.append(f"A judge ({code(found.judge.judge)}), no part of the verdict: {plain(told)}")
     return lines
 
 

@@ -13,6 +13,7 @@ from gemtune.reporting.confusion import top_confusions
 from gemtune.reporting.effort import answering_efforts, cost_sentence, training_effort
 from gemtune.reporting.examples import show_rows
 from gemtune.reporting.interval_chart import metric_marks, slice_marks
+from gemtune.reporting.judge_opinion import judge_lines, judged_rows
 from gemtune.reporting.metric_words import count_words, metric_words
 from gemtune.reporting.row_gains import score_rows, worst_rows
 from gemtune.reporting.rows_table import PAGE_ROWS, as_script_data, table_rows
@@ -58,6 +59,8 @@ def comparison_page(files: ComparisonFiles, run: TrainingRun | None) -> str:
             "wins": show_rows(found.wins[:_N_EXAMPLES], by_id, scored_by_id),
             "regressions": show_rows(found.regressions[:_N_EXAMPLES], by_id, scored_by_id),
             "worst": show_rows(worst, by_id, scored_by_id),
+            "judge_lines": judge_lines(found.judge),
+            "judged": judged_rows(found.judge, by_id),
             "listed": listed[:PAGE_ROWS],
             "n_listed": len(listed),
             "rows_data": Markup(as_script_data(listed)),
@@ -103,6 +106,7 @@ def _sections(
         ("length", "Length of answers"): True,
         ("contamination", "Rows that training has seen"): True,
         ("seeds", "Seeds of training"): True,
+        ("judge", "A judge's opinion"): found.judge is not None,
         ("confusions", "Labels taken for others"): found.task == "label",
         ("regressions", "Biggest losses"): True,
         ("wins", "Biggest wins"): True,

@@ -3,18 +3,20 @@
 from pathlib import Path
 
 from gemtune.errors import UsageError
-from gemtune.reporting.comparison_files import COMPARISON_FILE, read_comparison
+from gemtune.reporting.comparison_files import read_comparison
 from gemtune.reporting.markdown import comparison_markdown, training_markdown
 from gemtune.reporting.page import comparison_page, training_page
 from gemtune.reporting.run_files import read_run_folder
 from gemtune.reporting.study_files import STUDY_FILE
 from gemtune.reporting.study_write import write_study_report
 from gemtune.runs.files import write_text
-from gemtune.runs.run import RUN_FILE
-
-REPORT_FILE = "report.html"
-MARKDOWN_FILE = "report.md"
-COMPARISON_DIR = "comparison"
+from gemtune.runs.run import (
+    COMPARISON_DIR,
+    COMPARISON_FILE,
+    MARKDOWN_FILE,
+    REPORT_FILE,
+    RUN_FILE,
+)
 
 
 def write_report(comparison_dir: Path, run_dir: Path | None = None) -> Path:

@@ -23,6 +23,10 @@ SPEED_FILE = "speed.jsonl"
 CONFIG_FILE = "config.resolved.json"
 TENSORBOARD_DIR = "tensorboard"
 CHECKPOINTS_DIR = "checkpoints"
+COMPARISON_DIR = "comparison"
+"""Where the comparison of the run's adapter with its base goes, unless a user says otherwise."""
+COMPARISON_FILE = "comparison.json"
+REPORT_FILE, MARKDOWN_FILE = "report.html", "report.md"
 # In the order of clearing: without run.json nobody can tell what the others are.
 _RUN_CONTENTS = (
     MANIFEST_FILE,
@@ -30,6 +34,8 @@ _RUN_CONTENTS = (
     SPEED_FILE,
     CONFIG_FILE,
     TENSORBOARD_DIR,
+    REPORT_FILE,
+    MARKDOWN_FILE,
     CHECKPOINTS_DIR,
     RUN_FILE,
 )
@@ -65,7 +71,9 @@ def clear_run(run_dir: Path) -> None:
     """Remove what an earlier run left in `run_dir`; files that somebody else put there stay."""
     checkpoints = (run_dir / CHECKPOINTS_DIR).glob("step-*")
     published = {path.name for folder in checkpoints for path in folder.glob("*")}
-    for name in (*sorted(published), *_RUN_CONTENTS):
+    # What was proven about an adapter says nothing about the next one.
+    proof = [COMPARISON_DIR] if (run_dir / COMPARISON_DIR / COMPARISON_FILE).exists() else []
+    for name in (*sorted(published), *proof, *_RUN_CONTENTS):
         remove_tree(run_dir / name)
 
 
