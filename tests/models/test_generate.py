@@ -362,3 +362,16 @@ def test_a_model_that_ignores_the_cache_is_refused() -> None:
     config = RwkvConfig(vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=2)
     with pytest.raises(ArtefactError, match="RwkvForCausalLM has no key-value cache"):
         answers(RwkvForCausalLM(config))
+
+
+def test_a_token_that_the_model_does_not_know_is_refused_by_its_number() -> None:
+    with pytest.raises(ArtefactError, match="token 96, but the model knows only 96") as caught:
+        generate_answers(
+            gpt2(),
+            [[1, 2], [3, VOCABULARY, 4]],
+            stop_token_ids=STOPS,
+            pad_token_id=PAD,
+            max_new_tokens=2,
+            batch_tokens=64,
+        )
+    assert caught.value.exit_code == 4

@@ -113,6 +113,19 @@ def test_a_folder_with_pickled_weights_alone_is_refused(
     assert not canary.exists()
 
 
+@pytest.mark.parametrize(
+    "change", [{"hidden_act": "sila"}, {"rope_parameters": {"rope_type": "def]ault"}}], ids=range(2)
+)
+def test_a_config_with_a_word_that_transformers_does_not_know_is_refused(
+    tiny_llama_dir: Path, copy_of: CopyOf, change: dict[str, object]
+) -> None:
+    folder = copy_of(tiny_llama_dir)
+    change_json(folder / "config.json", **change)
+
+    with pytest.raises(ArtefactError, match=r"cannot be read: .*(sila|def\]ault)"):
+        load(folder)
+
+
 @pytest.fixture
 def folder_with_code(
     tiny_llama_dir: Path, copy_of: CopyOf, canary: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from gemtune.config.schema import DataConfig, FineTuningConfig
 from gemtune.data.examples import EncodedRow, Example, Message
-from gemtune.errors import ConfigError, DataError
+from gemtune.errors import ArtefactError, ConfigError, DataError
 from gemtune.models.load import load_tokenizer
 from gemtune.models.template import prompt_encoder, row_encoder, turn_end_token
 
@@ -319,6 +319,25 @@ def test_a_prompt_that_the_chat_template_refuses_is_quoted(make_tokenizer: MakeT
 
     with pytest.raises(DataError, match=r"'be kind': .*System role not supported"):
         prompt_encoder(tokenizer, DataConfig())(example("ab", "in", system="be kind").prompt)
+
+
+def test_a_prompt_that_the_chat_template_makes_nothing_of_is_refused(
+    make_tokenizer: MakeTokenizer,
+) -> None:
+    tokenizer = make_tokenizer(chat_template="{{ '' }}")
+
+    with pytest.raises(DataError, match=r"the prompt 'a'.* it makes an empty text of it"):
+        prompt_encoder(tokenizer, DataConfig())(example("a", "b").prompt)
+
+
+def test_a_chat_template_that_cannot_show_an_answer_is_told(make_tokenizer: MakeTokenizer) -> None:
+    tokenizer = make_tokenizer(
+        chat_template=CHATML.replace("message['content']", "massage['content']")
+    )
+
+    with pytest.raises(ArtefactError, match="'massage' is undefined") as caught:
+        turn_end_token(tokenizer, DataConfig())
+    assert "data.template=plain" in caught.value.fix
 
 
 @pytest.mark.parametrize(

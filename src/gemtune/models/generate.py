@@ -11,6 +11,7 @@ from gemtune.models.context import context_tokens
 from gemtune.models.decode_padded import decode_padded
 from gemtune.models.decode_plan import Block, DecodedRow, plan_blocks
 from gemtune.models.decode_slots import can_decode_in_slots, decode_in_slots
+from gemtune.models.known_tokens import require_known_tokens
 
 FinishReason = Literal["stop", "length"]
 
@@ -58,8 +59,9 @@ def generate_answers(
 
     Raises:
         UsageError: `max_new_tokens` fills the whole context of the model.
-        ArtefactError: the model has no key-value cache.
+        ArtefactError: the model has no key-value cache, or does not know a token of a prompt.
     """
+    require_known_tokens(model, max(map(max, prompts), default=0))
     stops = frozenset(stop_token_ids)
     in_slots = can_decode_in_slots(model)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
 from peft import PeftModel
 from safetensors import SafetensorError
 from transformers import (
@@ -20,6 +19,7 @@ from gemtune.config.precision import Precision
 from gemtune.config.schema import DataConfig, FineTuningConfig
 from gemtune.errors import ArtefactError
 from gemtune.models.adapter_files import ADAPTER_CONFIG_FILE, AdapterRecord, read_adapter_record
+from gemtune.models.memory import is_out_of_memory
 from gemtune.models.precision import DTYPE_NAMES, choose_device, choose_dtype
 from gemtune.models.quiet import quiet_transformers
 from gemtune.models.source import find_source, model_folder
@@ -182,10 +182,14 @@ def _read_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,
             )
-    # ImportError: a checkpoint that is quantized in a way that takes one more package.
-    except (OSError, ValueError, ImportError, SafetensorError, StrictDataclassError) as error:
+    # A config.json of strangers ends in whatever the code of that architecture does with it.
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        is_sentence = isinstance(error, (OSError, ValueError, ImportError))
+        told = str(error) if is_sentence else f"{type(error).__name__}: {error}"
         raise ArtefactError(
-            f"the model in {folder} cannot be read: {error}",
+            f"the model in {folder} cannot be read: {told}",
             fix="gemtune loads safetensors weights of architectures that transformers has itself",
         ) from error
     # transformers would fill these with random numbers and go on.

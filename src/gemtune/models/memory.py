@@ -28,7 +28,7 @@ def memory_errors(what: str, *, fix: str) -> Iterator[None]:
         raise OutOfMemoryError(f"out of memory {what}{reason}", fix=fix) from error
 
 
-def is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Whether the CPU's memory or the accelerator's is used up, and nobody has told it yet."""
     known = (MemoryError, torch.OutOfMemoryError)
     is_told = isinstance(error, GemtuneError)

@@ -44,9 +44,15 @@ def prompt_encoder(tokenizer: PreTrainedTokenizerBase, config: DataConfig) -> Pr
     def encode(messages: Sequence[Message]) -> list[int]:
         try:
             [text] = template.render(messages, [(len(messages), True)])
-            return [token for token, _ in _encode_prompt(template, messages, text)]
+            tokens = [token for token, _ in _encode_prompt(template, messages, text)]
         except ConversationRefusedError as error:
-            raise _refused(f"the prompt '{messages[0].content[:60]}'", error) from error
+            raise _refused(place(messages), error) from error
+        if not tokens:
+            raise _refused(place(messages), "it makes an empty text of it")
+        return tokens
+
+    def place(messages: Sequence[Message]) -> str:
+        return f"the prompt '{messages[0].content[:60]}'"
 
     return encode
 
@@ -83,10 +89,21 @@ def row_encoder(tokenizer: PreTrainedTokenizerBase, config: DataConfig) -> RowEn
 
 
 def turn_end_token(tokenizer: PreTrainedTokenizerBase, config: DataConfig) -> int:
-    """The token that ends an answer: training teaches it, decoding stops at it."""
+    """The token that ends an answer: training teaches it, decoding stops at it.
+
+    Raises:
+        ArtefactError: the chat template cannot show one question with its answer.
+    """
     probe = (Message("user", "a"), Message("assistant", "b"))
     template = _choose_template(tokenizer, config)
-    return _encode_answer(template, "b", *_render_ends(template, probe))[-1]
+    try:
+        return _encode_answer(template, "b", *_render_ends(template, probe))[-1]
+    except ConversationRefusedError as error:
+        raise ArtefactError(
+            f"the chat template of {tokenizer.name_or_path} cannot show a question with its "
+            f"answer: {error}",
+            fix="copy the tokenizer's files again, or set data.template=plain",
+        ) from error
 
 
 def template_digest(tokenizer: PreTrainedTokenizerBase, config: DataConfig) -> str | None:
@@ -111,9 +128,9 @@ def _choose_template(tokenizer: PreTrainedTokenizerBase, config: DataConfig) -> 
     return _Template(tokenizer, _plain_renderer(config.separator), True, (tokenizer.eos_token,))
 
 
-def _refused(place: str, error: ConversationRefusedError) -> DataError:
+def _refused(place: str, why: object) -> DataError:
     return DataError(
-        f"{place}: the model's chat template refuses this conversation: {error}",
+        f"{place}: the model's chat template refuses this conversation: {why}",
         fix="change its roles to what the model knows, or set data.template=plain",
     )
 
