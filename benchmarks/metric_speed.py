@@ -37,7 +37,7 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.significance import PairedTest
 from sacrebleu.tokenizers.tokenizer_13a import Tokenizer13a
 
-from gemtune.evaluation.comparing.statistics import paired_bootstrap
+from gemtune.evaluation.comparing.statistics import bootstrap_scores, interval
 from gemtune.evaluation.prediction import Prediction
 from gemtune.evaluation.scoring.bleu import bleu_family
 from gemtune.evaluation.scoring.chrf import chrf_family
@@ -188,15 +188,8 @@ def interval_by_gemtune(pairs: Pairs) -> tuple[float, float]:
     base, tuned = (
         family.statistics(answers(texts), references) for texts in (pairs.base, pairs.tuned)
     )
-    low, high = paired_bootstrap(
-        base,
-        tuned,
-        family.corpus,
-        groups=range(len(references)),
-        n_resamples=10_000,
-        confidence=0.95,
-        seed=0,
-    )
+    of_base, of_tuned = bootstrap_scores((base, tuned), family.corpus, n_resamples=10_000, seed=0)
+    low, high = interval(of_tuned - of_base, 0.95)
     return float(low[0]), float(high[0])
 
 
@@ -207,8 +200,8 @@ def paired_test_by_sacrebleu(pairs: Pairs, kind: str, n_samples: int) -> str:
         systems, {"BLEU": BLEU()}, [pairs.references], test_type=kind, n_samples=n_samples
     )
     tuned: Any = test()[1]["BLEU"][1]
-    interval = f", ci half-width {tuned.ci:.3f}" if tuned.ci else ""
-    return f"{tuned.score:.3f}, p {tuned.p_value:.4f}{interval}"
+    half_width = f", ci half-width {tuned.ci:.3f}" if tuned.ci else ""
+    return f"{tuned.score:.3f}, p {tuned.p_value:.4f}{half_width}"
 
 
 def stderr_by_lm_eval(pairs: Pairs) -> float:

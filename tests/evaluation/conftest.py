@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from crafted_models import tiny_gguf
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+__all__ = ["tiny_gguf"]
 
 N_BYTES = 256
 END = "<|end|>"

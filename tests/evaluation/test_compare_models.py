@@ -429,6 +429,25 @@ def test_predictions_of_another_test_set_are_refused_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_finished_predictions_are_evaluated_like_a_model(
+    write_rows: WriteRows, tmp_path: Path
+) -> None:
+    test_data = write_rows("test.jsonl", ROWS)
+    said = [{"id": row["id"], "prediction": row["output_text"]} for row in ROWS]
+    path = write_rows("said.jsonl", said)
+
+    metrics = evaluate_model(path, test_data, tmp_path / "out", config=CONFIG)
+
+    assert list(metrics)[:4] == ["rouge1", "rouge2", "rougeL", "bleu"]
+    assert metrics["exact_match"] == 1.0
+    assert "loss" not in metrics
+    assert read_json(tmp_path / "out/metrics.json")["model"] == str(path)
+    assert evaluate_model(tmp_path / "out", test_data, config=CONFIG) == metrics
+    with pytest.raises(DataError, match=r"said\.jsonl: no prediction for"):
+        write_rows("said.jsonl", said[1:])
+        evaluate_model(path, test_data, config=CONFIG)
+
+
 def test_a_predictions_file_that_is_not_there_is_named(
     write_rows: WriteRows, tmp_path: Path
 ) -> None:

@@ -109,18 +109,19 @@ def test_the_batch_size_does_not_change_the_predictions(
 ) -> None:
     model, test_data = make_model(0), write_rows("test.jsonl", ROWS)
 
-    for batch_tokens in (1, 4096):
+    for batch_tokens in (1, 250, 4096):
         evaluate_model(
             model, test_data, tmp_path / str(batch_tokens), config=config(batch_tokens=batch_tokens)
         )
 
-    one_by_one, batched = (
-        read_rows(tmp_path / name / "predictions.json") for name in ("1", "4096")
+    one_by_one, *batched = (
+        read_rows(tmp_path / name / "predictions.json") for name in ("1", "250", "4096")
     )
-    assert [row["prediction"] for row in one_by_one] == [row["prediction"] for row in batched]
-    assert [row["reference_loss"] for row in one_by_one] == pytest.approx(
-        [row["reference_loss"] for row in batched], rel=1e-5
-    )
+    for rows in batched:
+        assert [row["prediction"] for row in rows] == [row["prediction"] for row in one_by_one]
+        assert [row["reference_loss"] for row in rows] == pytest.approx(
+            [row["reference_loss"] for row in one_by_one], rel=1e-5
+        )
 
 
 def test_answers_may_be_a_fifth_longer_than_the_longest_reference(
@@ -134,6 +135,18 @@ def test_answers_may_be_a_fifth_longer_than_the_longest_reference(
     # The tokenizer of the test knows bytes, so 40 letters are 40 tokens.
     assert read_json(tmp_path / "a/metrics.json")["decode"]["max_new_tokens"] == 48
     assert read_json(tmp_path / "b/metrics.json")["decode"]["max_new_tokens"] == 8
+
+
+def test_a_reference_longer_than_the_context_leaves_half_of_it_for_prompts(
+    make_model: MakeModel, write_rows: WriteRows, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [*ROWS, {"id": "long", "input_text": "ask", "output_text": "x" * 300}]
+
+    evaluate_model(make_model(0), write_rows("t.jsonl", rows), tmp_path / "a", config=config())
+
+    metrics = read_json(tmp_path / "a/metrics.json")
+    assert (metrics["decode"]["max_new_tokens"], metrics["n_prompts_truncated"]) == (64, 0)
+    assert "360 tokens with the margin" in caplog.text
 
 
 def test_broken_test_data_stops_before_a_model_is_loaded(tmp_path: Path) -> None:

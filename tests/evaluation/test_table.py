@@ -7,7 +7,11 @@ import pytest
 from scored_sides import CONFIG, SETTINGS, compare, make_examples, make_side, scorer_for
 
 from gemtune.evaluation.comparing.difference import compare_sides
+from gemtune.evaluation.comparing.statistics import Outcomes
 from gemtune.evaluation.prediction import Prediction
+from gemtune.evaluation.scoring.rouge import rouge_family
+from gemtune.evaluation.scoring.scorer import Scorer
+from gemtune.evaluation.scoring.word_counts import distinct_family, length_ratio_family
 from gemtune.evaluation.side import Side, score_rows
 from gemtune.evaluation.table import comparison_table
 
@@ -73,6 +77,22 @@ def test_several_primary_metrics_show_their_corrected_probability() -> None:
     assert lines[2].startswith("  loss ")
     assert all("p 0.0040 (corrected)" in line for line in lines[1:3])
     assert "Lower is better: loss, perplexity." in lines
+
+
+def test_a_figure_that_only_describes_has_no_better_and_worse_rows() -> None:
+    scorer = Scorer("text", (rouge_family(), length_ratio_family(), distinct_family()), ("rougeL",))
+    silent, wordy = (make_side(ROWS, right, scorer=scorer) for right in (range(0), range(200)))
+
+    found = compare_sides(silent, wordy, ROWS, scorer, CONFIG)
+
+    lines = comparison_table(found).splitlines()
+    ratio, distinct = found.metrics[3:]
+    assert (ratio.difference > 0, ratio.is_neutral, found.primary.is_neutral) == (True, True, False)
+    assert ratio.rows == Outcomes(win=None, tie=0, loss=None)
+    assert distinct.rows == Outcomes(win=None, tie=200, loss=None)
+    for name in ("length_ratio", "distinct_2"):
+        assert next(line for line in lines if line.startswith(f"{name} ")).split()[-1] == "-"
+    assert "Neither higher nor lower is better: length_ratio, distinct_2." in lines
 
 
 def test_seeds_and_contamination_have_their_lines(tmp_path: Path) -> None:

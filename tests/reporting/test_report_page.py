@@ -17,6 +17,7 @@ from reporting.made_comparisons import (
     write_run,
 )
 
+from gemtune.evaluation.comparing.statistics import Outcomes
 from gemtune.evaluation.findings import Comparison, LengthFinding
 from gemtune.reporting.write import write_report
 
@@ -50,6 +51,17 @@ def test_spoilt_answers_are_named_beside_the_verdict(tmp_path: Path) -> None:
 
     assert "12 of 30 answers of the base model were cut at the longest length" in before_the_figures
     assert "answers of the base model are empty" not in before_the_figures
+
+
+def test_a_metric_without_a_better_direction_has_no_better_rows(tmp_path: Path) -> None:
+    first, *_ = made_comparison(ROWS).metrics
+    neutral = made_metric("length_ratio", is_neutral=True, rows=Outcomes(None, 40, None))
+    page = page_of(tmp_path, made_comparison(ROWS, metrics=(first, neutral)))
+    row = text_of(page).partition("neither direction is better")[2]
+
+    assert "\u2013 0.081" in row[:150]
+    assert "None" not in text_of(page).partition("All rows")[0]
+    assert "None" not in (tmp_path / "report.md").read_text("utf-8")
 
 
 def test_the_opinion_of_a_judge_is_shown_as_no_part_of_the_verdict(tmp_path: Path) -> None:

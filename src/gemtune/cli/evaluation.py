@@ -48,7 +48,8 @@ def evaluate(
 ) -> None:
     """Let MODEL (adapter or model folder, alias, hub id) answer TEST.jsonl and score it.
 
-    The same command goes on with answers in DIR that were broken off.
+    MODEL may be finished predictions, too. The same command goes on with answers in DIR that were
+    broken off.
     """
     from gemtune.config.load import load_config
 

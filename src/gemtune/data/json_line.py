@@ -42,8 +42,12 @@ def decode_text(line: bytes) -> str:
         ) from None
 
 
-def parse_object(text: str) -> dict[str, Any]:
+def parse_object(text: str, *, may_hold_nan: bool = False) -> dict[str, Any]:
     """Parse one JSON object.
+
+    Args:
+        text: One line.
+        may_hold_nan: Other tools write NaN and infinity for figures that there are not.
 
     Raises:
         BadInput: The text is no JSON, no object, two values, nested too deeply, or holds a key
@@ -52,7 +56,7 @@ def parse_object(text: str) -> dict[str, Any]:
     if text.count("[") + text.count("{") > MAX_DEPTH:
         _check_depth(text)
     try:
-        value = _DECODER.decode(text)
+        value = (_LENIENT_DECODER if may_hold_nan else _DECODER).decode(text)
     except json.JSONDecodeError as error:
         raise _syntax_problem(text, error) from None
     except _BadNumber as error:
@@ -125,6 +129,7 @@ _DECODER = json.JSONDecoder(
     parse_float=_finite_float,
     parse_int=_integer,
 )
+_LENIENT_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_int=_integer)
 
 
 def _syntax_problem(text: str, error: json.JSONDecodeError) -> BadInput:

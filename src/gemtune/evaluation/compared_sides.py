@@ -8,18 +8,13 @@ from gemtune.config.schema import Config
 from gemtune.data.examples import Example
 from gemtune.evaluation.answers.answering import evaluate_side, inputs_identity, revision_of
 from gemtune.evaluation.answers.predictions import read_predictions
-from gemtune.evaluation.answers.record import PREDICTIONS_FILE, require_same_answers
+from gemtune.evaluation.answers.record import require_same_answers
 from gemtune.evaluation.answers.task import Progress
 from gemtune.evaluation.prediction import Prediction
 from gemtune.evaluation.scoring.choose import choose_scorer
 from gemtune.evaluation.scoring.scorer import Scorer
-from gemtune.evaluation.side import Side, score_rows
-from gemtune.evaluation.side_files import (
-    copy_side,
-    predictions_path_of,
-    read_answer_seconds,
-    read_decode_settings,
-)
+from gemtune.evaluation.side import Side, knows_loss
+from gemtune.evaluation.side_files import predictions_path_of, read_side
 from gemtune.models.located import require_model
 
 RoleProgress = Callable[[str, int, int], None]
@@ -64,12 +59,8 @@ def open_models(
     finished = {
         role: (path, read_predictions(path, examples)) for role, path in paths.items() if path
     }
-    knows_loss = all(
-        found.reference_loss is not None
-        for _, predictions in finished.values()
-        for found in predictions
-    )
-    scorer = choose_scorer(examples, config.evaluation, with_loss=knows_loss)
+    with_loss = all(knows_loss(predictions) for _, predictions in finished.values())
+    scorer = choose_scorer(examples, config.evaluation, with_loss=with_loss)
     digests = {}
     for role, name in names.items():
         if role in finished:
@@ -110,20 +101,15 @@ def answer_sides(models: ComparedModels, on_progress: RoleProgress | None) -> di
 
 def _read_side(models: ComparedModels, role: str) -> Side:
     path, predictions = models.finished[role]
-    statistics = score_rows(models.scorer, models.examples, predictions)
-    seconds = read_answer_seconds(path.parent) if path.name == PREDICTIONS_FILE else None
-    side = Side(str(path), predictions, statistics, read_decode_settings(path), seconds)
-    if models.folder:
-        copy_side(
-            models.folder / role,
-            path,
-            models.scorer,
-            side,
-            models.examples,
-            models.test_data,
-            overwrite=models.overwrite,
-        )
-    return side
+    return read_side(
+        path,
+        predictions,
+        models.scorer,
+        models.examples,
+        test_data=models.test_data,
+        output_dir=models.folder / role if models.folder else None,
+        overwrite=models.overwrite,
+    )
 
 
 def _of_role(on_progress: RoleProgress | None, role: str) -> Progress | None:

@@ -37,11 +37,12 @@ def _digits_apart(value: float, line: float, digits: int) -> int:
     """Return the fewest digits, from `digits` on, with which the value is not at the line."""
     if not math.isfinite(value) or value == line:
         return digits
-    apart = (n for n in range(digits, _MAX_DIGITS) if round(value, n) != round(line, n))
-    return next(apart, _MAX_DIGITS)
+    n_digits = range(digits, _MAX_DIGITS + 1)
+    # What all these digits do not show is rounding of sums.
+    return next((n for n in n_digits if round(value, n) != round(line, n)), digits)
 
 
 def _signed(value: float, digits: int) -> str:
     if not math.isfinite(value):
         return "n/a"
-    return f"{value:+.{digits}f}" if value else f"{0:.{digits}f}"
+    return f"{value:+.{digits}f}" if round(value, digits) else f"{0:.{digits}f}"

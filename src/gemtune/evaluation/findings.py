@@ -36,6 +36,9 @@ class MetricDifference:
     """Difference that a test set like this one shows with 80 % power; None for equal sides."""
     rows: Outcomes
     """On how many rows the tuned model is better, equal, worse."""
+    is_neutral: bool = False
+    """It describes the answers: neither direction is better, and `higher_is_better` means nothing.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,11 @@ def score_rows(
     return scorer.statistics(predictions, [accepted_answers(example) for example in examples])
 
 
+def knows_loss(predictions: Sequence[Prediction]) -> bool:
+    """Whether the metric `loss` can be had: files of other tools do not tell it."""
+    return all(found.reference_loss is not None for found in predictions)
+
+
 def side_metrics(side: Side, scorer: Scorer, examples: Sequence[Example]) -> dict[str, float]:
     """Return the corpus scores, `rouge1 rouge2 rougeL bleu` first, then the counts."""
     scores = scorer.corpus(side.statistics.sum(axis=0))

@@ -23,8 +23,9 @@ from gemtune.evaluation.answers.record import (
     write_answer_record,
 )
 from gemtune.evaluation.json_values import with_nulls
+from gemtune.evaluation.prediction import Prediction
 from gemtune.evaluation.scoring.scorer import Scorer
-from gemtune.evaluation.side import ScoredBatch, Side, side_metrics
+from gemtune.evaluation.side import ScoredBatch, Side, score_rows, side_metrics
 from gemtune.evaluation.test_set import accepted_answers
 from gemtune.runs.environment import describe_environment
 from gemtune.runs.files import sync_file, write_json
@@ -54,7 +55,40 @@ def predictions_path_of(side: str | Path) -> Path | None:
     return None
 
 
-def copy_side(
+def read_side(
+    source: Path,
+    predictions: Sequence[Prediction],
+    scorer: Scorer,
+    examples: Sequence[Example],
+    *,
+    test_data: Path,
+    output_dir: Path | None,
+    overwrite: bool,
+) -> Side:
+    """Score finished predictions, and write all files of the side.
+
+    Args:
+        source: Where the predictions are from.
+        predictions: In the order of the examples.
+        scorer: The metrics.
+        examples: The test set.
+        test_data: Where the examples are from.
+        output_dir: Gets the files; None: nothing is written.
+        overwrite: Replace other answers in `output_dir`.
+
+    Raises:
+        ArtefactError: The folder holds other answers, and `overwrite` is false.
+        RunLockedError: Another process works in the folder.
+    """
+    statistics = score_rows(scorer, examples, predictions)
+    seconds = read_answer_seconds(source.parent) if source.name == PREDICTIONS_FILE else None
+    side = Side(str(source), predictions, statistics, _read_decode_settings(source), seconds)
+    if output_dir:
+        _copy_side(output_dir, source, scorer, side, examples, test_data, overwrite=overwrite)
+    return side
+
+
+def _copy_side(
     output_dir: Path,
     source: Path,
     scorer: Scorer,
@@ -64,12 +98,6 @@ def copy_side(
     *,
     overwrite: bool,
 ) -> None:
-    """Write all files of a side whose answers were read from a file.
-
-    Raises:
-        ArtefactError: The folder holds other answers, and `overwrite` is false.
-        RunLockedError: Another process works in the folder.
-    """
     if source.resolve() == (output_dir / PREDICTIONS_FILE).resolve():
         # They lie where they belong: only the scores may be others.
         with own_folder(output_dir, LOCK_FILE):
@@ -133,7 +161,7 @@ def describe_test_data(test_data: Path, examples: Sequence[Example]) -> dict[str
     }
 
 
-def read_decode_settings(predictions: Path) -> dict[str, Any] | None:
+def _read_decode_settings(predictions: Path) -> dict[str, Any] | None:
     """What gemtune wrote down beside finished predictions; None where nobody did."""
     decode = _read_object(predictions.with_name(METRICS_FILE)).get("decode")
     is_ours = isinstance(decode, dict) and {"data", "max_new_tokens"} <= decode.keys()

@@ -57,6 +57,7 @@ def _change(found: MetricDifference) -> str:
 
 
 def _row(found: MetricDifference, level: float) -> tuple[str, ...]:
+    rows = found.rows
     return (
         found.metric + ("*" if found.is_primary else ""),
         shown(found.base, found.digits),
@@ -64,7 +65,7 @@ def _row(found: MetricDifference, level: float) -> tuple[str, ...]:
         shown_difference(found.difference, found.digits),
         shown_interval(found.low, found.high, found.digits),
         shown_p(found.p, level),
-        f"{found.rows.win}/{found.rows.tie}/{found.rows.loss}",
+        "-" if found.is_neutral else f"{rows.win}/{rows.tie}/{rows.loss}",
     )
 
 
@@ -81,8 +82,13 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _legend(comparison: Comparison) -> Iterator[str]:
     yield "* decides the verdict. +/=/-: rows that got better, stayed equal, got worse."
-    if lower := [found.metric for found in comparison.metrics if not found.higher_is_better]:
-        yield f"Lower is better: {', '.join(lower)}."
+    described = [found for found in comparison.metrics if found.is_neutral]
+    lower = [
+        found for found in comparison.metrics if not (found.higher_is_better or found.is_neutral)
+    ]
+    for what, metrics in (("Lower", lower), ("Neither higher nor lower", described)):
+        if metrics:
+            yield f"{what} is better: {', '.join(found.metric for found in metrics)}."
 
 
 def _visible_lines(comparison: Comparison) -> Iterator[str]:

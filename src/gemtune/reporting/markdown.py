@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gemtune.evaluation.findings import Comparison
+from gemtune.evaluation.findings import Comparison, MetricDifference
 from gemtune.reporting import verdict
 from gemtune.reporting.comparison_files import ComparisonFiles, Row
 from gemtune.reporting.effort import cost_sentence
@@ -69,11 +69,17 @@ def _metric_table(found: Comparison) -> str:
             interval(metric.low, metric.high, metric.digits),
             plain(probability(metric.p, level)),
             *([plain(probability(metric.p_holm, level))] if with_holm else []),
-            f"{metric.rows.win} / {metric.rows.tie} / {metric.rows.loss}",
+            _row_counts(metric),
         ]
         for metric in verdict.primary_first(found)
     ]
     return table(header, rows)
+
+
+def _row_counts(metric: MetricDifference) -> str:
+    if metric.is_neutral:
+        return "\u2013"
+    return f"{metric.rows.win} / {metric.rows.tie} / {metric.rows.loss}"
 
 
 def _slice_table(found: Comparison) -> list[str]:

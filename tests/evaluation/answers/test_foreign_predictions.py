@@ -200,7 +200,10 @@ def test_a_request_that_failed_is_no_answer(write_rows: WriteRows, more: Row, me
         ({"n_tokens": "five"}, "n_tokens"),
         ({"reference_loss": 1.5}, "reference_loss"),
         ({"reference_loss": "low", "n_reference_tokens": 3}, "reference_loss"),
+        ({"reference_loss": -1.0, "n_reference_tokens": 3}, "reference_loss"),
+        ({"reference_loss": 10**400, "n_reference_tokens": 3}, "reference_loss"),
         ({"n_reference_tokens": -3}, "n_reference_tokens"),
+        ({"n_reference_tokens": 10**400}, "n_reference_tokens"),
     ],
 )
 def test_figures_that_are_none_name_file_line_and_key(

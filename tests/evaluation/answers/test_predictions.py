@@ -86,19 +86,64 @@ def test_half_a_line_names_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "predictions.jsonl"
     path.write_text('{"id": "row-0", "prediction": "said"}\n{"id": "row-1", "pred')
 
-    with pytest.raises(DataError, match=r"predictions\.jsonl:2: not JSON") as caught:
+    with pytest.raises(DataError, match=r"predictions\.jsonl:2:17: not valid JSON") as caught:
         read_predictions(path, EXAMPLES)
 
     assert "cut off" in caught.value.fix
 
 
-@pytest.mark.parametrize("row", [{"id": "row-0"}, {"id": 3, "prediction": "said"}])
+@pytest.mark.parametrize(
+    ("line", "message", "fix"),
+    [
+        (b'["row-0", "said"]', "1: expected an object, got a list", "such as {...}"),
+        ('{"id": "row-0", "prediction": "Zo\xeb"}'.encode("latin-1"), "1:34: byte 0xeb", "iconv"),
+        (
+            b'{"id": "row-0", "prediction": "a", "prediction": "b"}',
+            "1: the key 'prediction'",
+            "one",
+        ),
+        (b'{"id": "row-0", "prediction": "\\ud800"}', r"1:32: \\ud800 is half", "both halves"),
+        (b'{"id": "row-0", "prediction": "a", "finish_reason": "\\udfff"}', "1:54:", "both halves"),
+        (b'{"id": "row-0", "prediction": ' + b"[" * 10**5, "1:130: more than 100", "flatten"),
+    ],
+)
+def test_a_strange_line_names_file_line_and_what_to_do(
+    tmp_path: Path, line: bytes, message: str, fix: str
+) -> None:
+    path = tmp_path / "predictions.jsonl"
+    path.write_bytes(line + b"\n")
+
+    with pytest.raises(DataError, match=rf"predictions\.jsonl:{message}") as caught:
+        read_predictions(path, EXAMPLES)
+
+    assert fix in caught.value.fix
+
+
+def test_figures_of_other_tools_and_a_byte_order_mark_are_no_hindrance(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    line = '{{"id": "row-{}", "prediction": "said", "score": NaN, "worst": -Infinity}}\n'
+    path.write_text("\ufeff" + "".join(line.format(i) for i in range(8)), "utf-8")
+
+    assert [found.text for found in read_predictions(path, EXAMPLES)] == ["said"] * 8
+
+
+def test_an_id_may_be_a_whole_number_as_in_the_test_data(write_rows: WriteRows) -> None:
+    rows = [{"id": i, "input_text": f"ask {i}", "output_text": "say"} for i in range(3)]
+    examples = load_test_set(write_rows("test.jsonl", rows))
+    found = [{"id": i, "prediction": f"said {i}"} for i in (2, 0, 1)]
+
+    answers = read_predictions(write_rows("predictions.jsonl", found), examples)
+
+    assert [answer.text for answer in answers] == ["said 0", "said 1", "said 2"]
+
+
+@pytest.mark.parametrize("row", [{"id": "row-0"}, {"id": True, "prediction": "said"}])
 def test_a_row_without_id_or_prediction_says_which_key(
     write_rows: WriteRows, row: dict[str, object]
 ) -> None:
     key = "prediction" if "prediction" not in row else "id"
 
-    with pytest.raises(DataError, match=f":1: the key '{key}' has to be a text"):
+    with pytest.raises(DataError, match=f":1: the key '{key}' has to be a t"):
         read_predictions(write_rows("predictions.jsonl", [row]), EXAMPLES)
 
 

@@ -10,6 +10,7 @@ import torch
 
 from gemtune.config.schema import Config, DataConfig
 from gemtune.data.examples import EncodedRow, Example, Message
+from gemtune.errors import ArtefactError
 from gemtune.evaluation.answers.reference_loss import reference_losses
 from gemtune.evaluation.metrics import evaluate_model
 from gemtune.fine_tuning.rows import Row
@@ -65,6 +66,15 @@ def test_it_does_not_depend_on_the_batch_but_for_rounding(tiny_llama_dir: Path) 
     assert [loss.nats for loss in one_by_one] == pytest.approx(
         [loss.nats for loss in together], rel=1e-5
     )
+
+
+def test_a_token_that_the_model_does_not_know_is_refused(tiny_llama_dir: Path) -> None:
+    model = load(tiny_llama_dir).model
+    n_known = model.config.vocab_size
+    row = EncodedRow([5, n_known, 6], [False, True, True], truncated=False, n_prompt_tokens=1)
+
+    with pytest.raises(ArtefactError, match=f"token {n_known}, but the model knows only"):
+        reference_losses(model, [row], batch_tokens=200)
 
 
 def test_only_the_last_answer_counts_and_its_end_token(tiny_llama_dir: Path) -> None:

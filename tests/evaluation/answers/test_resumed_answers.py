@@ -68,6 +68,30 @@ def test_answers_that_were_cut_off_end_with_the_same_bytes(
     assert seen[-1] == 24
 
 
+@pytest.mark.parametrize(
+    ("sound", "damaged"),
+    [
+        (b'"finish_reason": "', b'"finish_reason": "\\ud800'),
+        (b'"finish_reason": "', b'"finish_reason": "\xff'),
+        (b'"reference_loss": ', b'"reference_loss": 1' + b"0" * 400),
+        (b'"id": "row-', b'"id": "no-row-'),
+    ],
+)
+def test_a_row_that_was_damaged_between_two_runs_is_answered_again(
+    task: tuple[Path, Path], tmp_path: Path, sound: bytes, damaged: bytes
+) -> None:
+    out = tmp_path / "out"
+    evaluate_model(*task, out, config=config())
+    whole, log = contents(out), out / "predictions.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    assert sound in lines[20]
+    log.write_bytes(b"".join([*lines[:20], lines[20].replace(sound, damaged), *lines[21:]]))
+
+    evaluate_model(*task, out, config=config())
+
+    assert contents(out) == whole
+
+
 def test_the_rows_of_a_block_that_is_not_whole_are_answered_again(
     task: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from gemtune.evaluation.comparing.resampling import Floats
 from gemtune.evaluation.comparing.significance import approximate_randomization, mcnemar_exact
-from gemtune.evaluation.comparing.statistics import paired_bootstrap, smallest_visible
+from gemtune.evaluation.comparing.statistics import bootstrap_scores, interval, smallest_visible
 from gemtune.evaluation.scoring.bleu import bleu_from_statistics, bleu_statistics
 
 SHARED = Path(__file__).parents[4] / "shared" / "datasets"
@@ -50,15 +50,10 @@ def simulate(draw: Draw, score: Score, n_draws: int = N_DRAWS) -> tuple[Floats, 
         def each(totals: Floats) -> Floats:
             return score(totals.reshape(*totals.shape[:-1], N_AT_ONCE, -1))
 
-        low, high = paired_bootstrap(
-            base,
-            tuned,
-            each,
-            groups=range(len(base)),
-            n_resamples=N_RESAMPLES,
-            confidence=1 - LEVEL,
-            seed=seed,
+        of_base, of_tuned = bootstrap_scores(
+            (base, tuned), each, n_resamples=N_RESAMPLES, seed=seed
         )
+        low, high = interval(of_tuned - of_base, 1 - LEVEL)
         p = approximate_randomization(base, tuned, each, n_resamples=N_RESAMPLES, seed=seed)
         found.append((p, low, high))
     p, low, high = (np.concatenate(parts) for parts in zip(*found, strict=True))

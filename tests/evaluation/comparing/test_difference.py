@@ -125,6 +125,17 @@ def test_a_margin_and_its_gate_accept_what_is_surely_not_much_worse() -> None:
     assert not any("margin" in note for note in found.notes)
 
 
+def test_a_base_that_has_less_than_the_margin_to_lose_is_noted() -> None:
+    config = CONFIG.model_copy(update={"margin": 0.1, "gate": "not_worse"})
+
+    found = compare(ROWS, range(20), range(20), config=config)
+    better = compare(ROWS, range(21), range(21), config=config)
+
+    assert (found.verdict, found.is_gate_met) == ("no evidence", False)
+    assert any("rougeL of the base is within the margin" in note for note in found.notes)
+    assert not any("within the margin" in note for note in better.notes)
+
+
 def test_a_gate_without_a_margin_is_noted() -> None:
     config = CONFIG.model_copy(update={"gate": "not_worse"})
 

@@ -41,3 +41,8 @@ def test_a_difference_has_a_sign_and_enough_digits() -> None:
 )
 def test_a_probability_stays_on_its_side_of_the_level(p: float, text: str) -> None:
     assert shown_p(p, 0.05) == text
+
+
+def test_what_rounding_left_of_nothing_is_nothing() -> None:
+    assert shown_difference(-5.6e-17, 3) == "0.000"
+    assert shown_interval(-0.25, 5.6e-17, 3) == "-0.250 to 0.000"

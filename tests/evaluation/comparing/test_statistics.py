@@ -15,12 +15,13 @@ from gemtune.evaluation.comparing.resampling import (
 from gemtune.evaluation.comparing.statistics import (
     Floats,
     Outcomes,
+    bootstrap_scores,
     can_show_evidence,
     count_outcomes,
     error_of_interval,
-    paired_bootstrap,
     smallest_visible,
 )
+from gemtune.evaluation.comparing.statistics import interval as percentile_interval
 
 
 def mean(totals: Floats) -> Floats:
@@ -40,15 +41,9 @@ def interval(
     confidence: float = 0.95,
     seed: int = 7,
 ) -> tuple[float, float]:
-    low, high = paired_bootstrap(
-        with_count(base),
-        with_count(tuned),
-        mean,
-        groups=groups or range(len(base)),
-        n_resamples=n_resamples,
-        confidence=confidence,
-        seed=seed,
-    )
+    sides = [sum_by_group(with_count(side), groups or range(len(side))) for side in (base, tuned)]
+    of_base, of_tuned = bootstrap_scores(sides, mean, n_resamples=n_resamples, seed=seed)
+    low, high = percentile_interval(of_tuned - of_base, confidence)
     return float(low[0]), float(high[0])
 
 
@@ -141,14 +136,8 @@ def test_chunks_keep_memory_small_and_draw_every_resample() -> None:
         return mean(totals)
 
     tracemalloc.start()
-    paired_bootstrap(
-        with_count(base),
-        with_count(tuned),
-        counting_mean,
-        groups=range(n_rows),
-        n_resamples=n_resamples,
-        confidence=0.95,
-        seed=0,
+    bootstrap_scores(
+        [with_count(base), with_count(tuned)], counting_mean, n_resamples=n_resamples, seed=0
     )
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -159,9 +148,7 @@ def test_chunks_keep_memory_small_and_draw_every_resample() -> None:
 
 
 def test_outcomes_count_better_equal_and_worse_rows() -> None:
-    base, tuned = np.array([0.0, 0.5, 1.0, 0.2]), np.array([0.1, 0.5, 0.0, 0.9])
-
-    assert count_outcomes(base, tuned) == Outcomes(win=2, tie=1, loss=1)
+    assert count_outcomes(np.array([0.1, 0.0, -1.0, 0.7])) == Outcomes(win=2, tie=1, loss=1)
 
 
 @pytest.mark.parametrize(

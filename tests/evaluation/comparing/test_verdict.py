@@ -113,6 +113,20 @@ def test_rows_none_of_which_was_lost_still_leave_room_for_a_loss() -> None:
     assert verdict(equal, margin=0.04) == "not worse"
 
 
+def test_a_base_within_the_margin_has_nothing_to_lose_and_proves_nothing() -> None:
+    hopeless = replace(found(0.0, 0.0, p=1.0), base=0.0, tuned=0.0)
+    poor = replace(found(-0.04, 0.1, p=0.2), base=0.05)
+
+    assert verdict(hopeless, margin=0.05) == "no evidence"
+    assert verdict(poor, margin=0.05) == "no evidence"
+    assert verdict(poor, margin=0.049) == "not worse"
+    assert verdict(replace(poor, base=-3.0), margin=0.05) == "not worse"
+    assert (
+        verdict(replace(found(0.0, 0.01, p=0.2, higher=False), base=0.0), margin=0.05)
+        == "not worse"
+    )
+
+
 def test_not_worse_takes_more_rows_than_the_other_verdicts() -> None:
     close = found(-0.02, 0.1, p=0.2)
 

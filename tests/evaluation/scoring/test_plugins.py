@@ -106,6 +106,10 @@ def test_a_misspelt_plugin_is_suggested(install: Install) -> None:
         ("1 / 0\n", "cannot be loaded: ZeroDivisionError"),
         ("other = 1\n", "cannot be loaded: AttributeError"),
         ("letters = 3\n", "is no function but int"),
+        (
+            "def letters(answer, references):\n    return 1\nletters.higher_is_better = None\n",
+            "has higher_is_better = None, not True or False",
+        ),
     ],
 )
 def test_a_plugin_that_cannot_be_loaded_is_named_before_anything_is_scored(

@@ -1,5 +1,6 @@
 """A loaded model answers a test set, block by block; what was answered before stays."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -19,6 +20,8 @@ from gemtune.models.context import context_tokens
 from gemtune.models.generate import Answer, planned_rows
 from gemtune.models.load import LoadedModel
 from gemtune.models.template import prompt_encoder, row_encoder, turn_end_token
+
+logger = logging.getLogger(__name__)
 
 _UNCUT_TOKENS = 2**62
 
@@ -56,7 +59,7 @@ def settled_settings(
     template = DataConfig(**wanted["data"])
     # The loader knows the stops of the model's own template, which is not always the one used here.
     stops = {*loaded.stop_token_ids, turn_end_token(loaded.tokenizer, template)}
-    longest = wanted["max_new_tokens"] or with_margin(_longest(loaded.tokenizer, examples))
+    longest = wanted["max_new_tokens"] or _room_for_references(loaded, examples)
     return {
         "strategy": "greedy",
         "engine": wanted["engine"],
@@ -173,6 +176,23 @@ def _prediction(
         reference_loss=loss.nats,
         n_reference_tokens=loss.n_tokens,
     )
+
+
+def _room_for_references(loaded: LoadedModel, examples: Sequence[Example]) -> int:
+    n_tokens, context = (
+        with_margin(_longest(loaded.tokenizer, examples)),
+        context_tokens(loaded.model),
+    )
+    if context is None or n_tokens <= context // 2:
+        return n_tokens
+    logger.warning(
+        "the longest reference would take %d tokens with the margin, more than half of the model's "
+        "context of %d: answers end after %d; evaluation.max_new_tokens sets another length",
+        n_tokens,
+        context,
+        context // 2,
+    )
+    return context // 2
 
 
 def _longest(tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example]) -> int:

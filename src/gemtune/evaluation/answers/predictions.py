@@ -1,12 +1,15 @@
 """The record of an answer, and the way back from a file of answers, gemtune's or another tool's."""
 
-import json
-import math
+import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gemtune.data.examples import Example
+from gemtune.data.json_line import decode_text, parse_object
+from gemtune.data.kinds import Kind
+from gemtune.data.problems import BadInput
 from gemtune.errors import DataError
 from gemtune.evaluation.answers.alignment import FoundAnswer, align_answers
 from gemtune.evaluation.answers.foreign_predictions import read_lm_eval_sample, read_vertex_line
@@ -14,6 +17,8 @@ from gemtune.evaluation.prediction import Prediction
 from gemtune.evaluation.test_set import accepted_answers, input_text
 
 _CUT_OFF_FIX = "evaluate again; a run that was cut off leaves half a line"
+_MAX_COUNT = 2**53
+"""Larger whole numbers are not exact in the sums that scores are made of."""
 _KINDS = {
     "prediction": "predictions",
     "resps": "samples of lm-eval",
@@ -66,7 +71,6 @@ def read_predictions(path: Path, examples: Sequence[Example]) -> list[Prediction
                 fix="give each side one file of one kind, and of lm-eval's the rows of one filter",
             )
         answer = _read(record, kind, path, line)
-        _require_writable(answer.prediction.text, f"{path}:{line}")
         answers.append(answer)
     return align_answers(path, answers, examples)
 
@@ -75,12 +79,13 @@ def read_own_record(record: Mapping[str, Any], place: str) -> Prediction:
     """Read one row of predictions.jsonl.
 
     Raises:
-        DataError: `id`, `prediction` or `finish_reason` is no text, or a figure is no figure.
+        DataError: `id`, `prediction` or `finish_reason` is of a wrong type, or a figure is none.
     """
-    for key in ("id", "prediction"):
-        if not isinstance(record.get(key), str):
+    # As in the test data, an id may be a whole number.
+    for key, kinds, what in (("id", (str, int), "text or number"), ("prediction", (str,), "text")):
+        if type(record.get(key)) not in kinds:
             raise DataError(
-                f"{place}: the key {key!r} has to be a text",
+                f"{place}: the key {key!r} has to be a {what}",
                 fix="write one object a line with 'id' and 'prediction'",
             )
     finish_reason = record.get("finish_reason")
@@ -89,13 +94,14 @@ def read_own_record(record: Mapping[str, Any], place: str) -> Prediction:
             f"{place}: 'finish_reason' has to be a text", fix="leave it out where it is not known"
         )
     loss, n_tokens = record.get("reference_loss"), _count(record, "n_reference_tokens", place)
-    if loss is not None and not (_is_finite(loss) and n_tokens):
+    if loss is not None and not (_is_loss(loss) and n_tokens):
         raise DataError(
-            f"{place}: 'reference_loss' has to be a finite number, with 'n_reference_tokens' > 0",
+            f"{place}: 'reference_loss' has to be a finite number, 0 or more, with "
+            "'n_reference_tokens' > 0",
             fix="leave both out where the loss is not known",
         )
     return Prediction(
-        id=record["id"],
+        id=str(record["id"]),
         text=record["prediction"],
         n_tokens=_count(record, "n_tokens", place),
         finish_reason=finish_reason,
@@ -112,14 +118,12 @@ def parse_line(line: bytes, place: str) -> dict[str, Any]:
         DataError: It does not.
     """
     try:
-        record = json.loads(line)
-    except ValueError as error:
-        raise DataError(f"{place}: not JSON: {error}", fix=_CUT_OFF_FIX) from None
-    except RecursionError:
-        raise DataError(f"{place}: nested too deeply", fix=_CUT_OFF_FIX) from None
-    if not isinstance(record, dict):
-        raise DataError(f"{place}: expected an object", fix=_CUT_OFF_FIX)
-    return record
+        return parse_object(decode_text(line.removeprefix(BOM_UTF8)), may_hold_nan=True)
+    except BadInput as error:
+        place = f"{place}:{error.column}" if error.column else place
+        is_cut = error.kind is Kind.JSON_SYNTAX and not line.endswith(b"\n")
+        fix = _CUT_OFF_FIX if is_cut else error.fix
+        raise DataError(f"{place}: {error.message}", fix=fix) from None
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -161,24 +165,16 @@ def _read(record: Mapping[str, Any], kind: str, path: Path, line: int) -> FoundA
             return FoundAnswer(line, prediction, prediction.id, asked, is_named=True)
 
 
-def _require_writable(text: str, place: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"{place}: the answer holds half of a surrogate pair at character {error.start}",
-            fix="write the character itself or both halves of the pair",
-        ) from None
-
-
 def _count(record: Mapping[str, Any], key: str, place: str) -> int | None:
     value = record.get(key)
-    if value is None or (type(value) is int and value >= 0):
+    if value is None or (type(value) is int and 0 <= value <= _MAX_COUNT):
         return value
     raise DataError(
         f"{place}: {key!r} has to be a whole number", fix="leave it out where it is not known"
     )
 
 
-def _is_finite(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+def _is_loss(value: object) -> bool:
+    # NaN and infinity fail the comparison, and so does a whole number that no float can hold.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 <= value <= sys.float_info.max

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from gemtune.data.examples import EncodedRow
 from gemtune.models.context import context_tokens
+from gemtune.models.known_tokens import require_known_tokens
 from gemtune.models.output_layer import only_at, output_layer
 
 _MAX_TARGETS = 512
@@ -47,7 +48,11 @@ def reference_losses(
         model: In eval mode.
         rows: Uncut; what exceeds the model's context is left out at the left.
         batch_tokens: Padded tokens that go through the model at once.
+
+    Raises:
+        ArtefactError: the model does not know a token.
     """
+    require_known_tokens(model, max((max(row.token_ids) for row in rows), default=0))
     cut = [_cut_to_context(i, row, context_tokens(model)) for i, row in enumerate(rows)]
     found: dict[int, ReferenceLoss] = {}
     for batch in _batches(cut, batch_tokens):

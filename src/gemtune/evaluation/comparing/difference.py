@@ -97,7 +97,7 @@ def compare_sides(
         regressions=biggest_wins(examples, -gains),
         notes=(
             *size_notes(pair.n_groups, config, len(primaries)),
-            *gate_notes(config),
+            *gate_notes(config, primaries),
             *script_notes(examples, scorer.primary_metrics),
             *number_notes(metrics),
             *contamination_notes(contamination, len(examples)),

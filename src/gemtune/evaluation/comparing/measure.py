@@ -48,8 +48,7 @@ def measure(pair: Pair, config: EvaluationConfig) -> list[MetricDifference]:
         by_chance = _by_chance(pair, base, runs, differences, config)
         tuned = np.mean(run_scores, axis=0)
         found = tuned - base_scores
-    same = np.zeros(len(pair.base))
-    outcomes = [count_outcomes(same, gains) for gains in pair.gains.T]
+    gains = pair.gains
     tests = [_test_of(metric, pair) for metric in pair.metrics]
     return [
         MetricDifference(
@@ -63,15 +62,20 @@ def measure(pair: Pair, config: EvaluationConfig) -> list[MetricDifference]:
             low=float(low[column]),
             high=float(high[column]),
             test=tests[column],
-            p=mcnemar_exact(rows.win, rows.loss)
+            p=_by_coins(gains[:, column])
             if tests[column] == "McNemar exact"
             else float(by_chance[column]),
             p_holm=None,
             smallest_visible=float(visible[column]) if visible[column] > 0 else None,
-            rows=rows,
+            rows=count_outcomes(gains[:, column], is_neutral=metric.is_neutral),
+            is_neutral=metric.is_neutral,
         )
-        for column, (metric, rows) in enumerate(zip(pair.metrics, outcomes, strict=True))
+        for column, metric in enumerate(pair.metrics)
     ]
+
+
+def _by_coins(gains: Floats) -> float:
+    return mcnemar_exact(int((gains > 0).sum()), int((gains < 0).sum()))
 
 
 def _by_chance(

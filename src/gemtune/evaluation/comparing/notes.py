@@ -11,6 +11,7 @@ from gemtune.config.schema import EvaluationConfig
 from gemtune.data.examples import Example
 from gemtune.evaluation.comparing.slices import MAX_VALUES, Slice
 from gemtune.evaluation.comparing.statistics import can_show_evidence
+from gemtune.evaluation.comparing.verdict import can_lose_more
 from gemtune.evaluation.findings import Contamination, MetricDifference
 from gemtune.evaluation.side import Side
 from gemtune.evaluation.test_set import accepted_answers
@@ -32,7 +33,7 @@ _ROUGE_WORD = re.compile("[a-z0-9]", re.IGNORECASE)
 def size_notes(n_groups: int, config: EvaluationConfig, n_primaries: int) -> Iterator[str]:
     """Too few rows or resamples."""
     if not can_show_evidence(n_groups, config.confidence):
-        yield f"{n_groups} independent rows are too few for any verdict"
+        yield f"too few independent rows for any verdict: {n_groups}"
     elif n_groups < _FEW_GROUPS:
         yield f"the interval is approximate: only {n_groups} independent rows"
     smallest_p = n_primaries / (config.bootstrap_samples + 1)
@@ -43,13 +44,19 @@ def size_notes(n_groups: int, config: EvaluationConfig, n_primaries: int) -> Ite
         )
 
 
-def gate_notes(config: EvaluationConfig) -> Iterator[str]:
-    """A gate that asks for more than its name says."""
+def gate_notes(config: EvaluationConfig, primaries: Sequence[MetricDifference]) -> Iterator[str]:
+    """A gate that asks for more than its name says, or that nobody could miss."""
     if config.gate == "not_worse" and config.margin == 0:
         yield (
             "evaluation.margin is 0, so that only an improvement meets the gate not_worse; "
             "set the loss that you would accept"
         )
+    for found in primaries:
+        if config.margin > 0 and not can_lose_more(found, config.margin):
+            yield (
+                f"{found.metric} of the base is within the margin, so that no model could lose "
+                "more; this alone is not called not worse"
+            )
 
 
 def script_notes(examples: Sequence[Example], primaries: Sequence[str]) -> Iterator[str]:

@@ -39,9 +39,9 @@ class Pair:
 
     @property
     def gains(self) -> Floats:
-        """How much better each row got, mean over the runs; above 0 is better for every metric.
+        """How much better each row got, mean over the runs, shape (rows, metrics).
 
-        Shape (rows, metrics).
+        Above 0 is better for every metric that has a better direction.
         """
         signs = [1.0 if metric.higher_is_better else -1.0 for metric in self.metrics]
         with np.errstate(invalid="ignore"):

@@ -6,13 +6,13 @@ resampling of a corpus score); Miller 2024, arXiv:2411.00640 (rows of one source
 which differences a test set can show).
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
-from gemtune.evaluation.comparing.resampling import Floats, draw_weights, generator_of, sum_by_group
+from gemtune.evaluation.comparing.resampling import Floats, draw_weights, generator_of
 
 Statistic = Callable[[Floats], Floats]
 
@@ -24,40 +24,14 @@ _POWER = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """On how many rows the tuned model is better, equal and worse."""
+    """On how many rows the tuned model is better, equal and worse.
 
-    win: int
-    tie: int
-    loss: int
-
-
-def paired_bootstrap(
-    base: Floats,
-    tuned: Floats,
-    statistic: Statistic,
-    *,
-    groups: Sequence[Hashable],
-    n_resamples: int,
-    confidence: float,
-    seed: int,
-) -> tuple[Floats, Floats]:
-    """Percentile interval of `statistic(tuned) - statistic(base)` over resampled test sets.
-
-    Args:
-        base: Shape (rows, statistics), numbers of each row that add up over rows.
-        tuned: The same of the other side, rows in the same order.
-        statistic: Turns sums of shape (resamples, statistics) into scores (resamples, metrics).
-        groups: One key a row; rows of one key are drawn together.
-        n_resamples: How many test sets are drawn.
-        confidence: Share of resamples inside the interval, for instance 0.95.
-        seed: Seed of the PCG64 generator; same seed and data give the same interval.
-
-    Returns:
-        Lower and upper ends, each of shape (metrics,).
+    By a metric of which neither direction is better nobody wins or loses: None.
     """
-    sides = sum_by_group(base, groups), sum_by_group(tuned, groups)
-    drawn = bootstrap_scores(sides, statistic, n_resamples=n_resamples, seed=seed)
-    return interval(drawn[1] - drawn[0], confidence)
+
+    win: int | None
+    tie: int
+    loss: int | None
 
 
 def bootstrap_scores(
@@ -107,13 +81,17 @@ def smallest_visible(standard_error: Floats, confidence: float) -> Floats:
     return (_z((1 + confidence) / 2) + _z(_POWER)) * standard_error
 
 
-def count_outcomes(base: Floats, tuned: Floats) -> Outcomes:
-    """Count rows that got better, stayed equal and got worse; shapes (rows,), higher is better."""
-    return Outcomes(
-        win=int((tuned > base).sum()),
-        tie=int((tuned == base).sum()),
-        loss=int((tuned < base).sum()),
-    )
+def count_outcomes(gains: Floats, *, is_neutral: bool = False) -> Outcomes:
+    """Count rows that got better, stayed equal and got worse.
+
+    Args:
+        gains: How much better each row got, shape (rows,).
+        is_neutral: Of the metric neither direction is better.
+    """
+    n_tied = int((gains == 0).sum())
+    if is_neutral:
+        return Outcomes(win=None, tie=n_tied, loss=None)
+    return Outcomes(win=int((gains > 0).sum()), tie=n_tied, loss=int((gains < 0).sum()))
 
 
 def can_show_evidence(n_groups: int, confidence: float) -> bool:

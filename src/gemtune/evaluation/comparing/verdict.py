@@ -7,7 +7,7 @@ Goes Wrong, Is Everything All Right?" (there as the rule of three).
 from collections.abc import Sequence
 from typing import Literal
 
-from gemtune.evaluation.comparing.statistics import MIN_GROUPS, can_show_evidence
+from gemtune.evaluation.comparing.statistics import MIN_GROUPS, Outcomes, can_show_evidence
 from gemtune.evaluation.findings import MetricDifference, Verdict
 
 
@@ -17,8 +17,9 @@ def decide(
     """Give the verdict on the primary metrics.
 
     Improved: at least one is surely better and none surely worse. Not worse: of each, the bad end
-    of the interval is within the margin. Regressed: one is surely worse. A difference is sure when
-    its interval leaves out 0 and its corrected probability is small enough.
+    of the interval is within the margin, and the base scores more than the margin. Regressed: one
+    is surely worse. A difference is sure when its interval leaves out 0 and its corrected
+    probability is small enough.
 
     Args:
         primaries: Differences with `p_holm`.
@@ -33,7 +34,9 @@ def decide(
     sure = [_direction(found, level) for found in primaries]
     if 1 in sure and -1 not in sure:
         return "improved"
-    is_close = margin > 0 and all(worst_loss(found, level) <= margin for found in primaries)
+    is_close = margin > 0 and all(
+        worst_loss(found, level) <= margin and can_lose_more(found, margin) for found in primaries
+    )
     if is_close and n_groups >= MIN_GROUPS:
         return "not worse"
     return "regressed" if -1 in sure else "no evidence"
@@ -52,10 +55,17 @@ def worst_loss(found: MetricDifference, level: float) -> float:
         level: 1 - confidence of the interval.
     """
     worst = -found.low if found.higher_is_better else found.high
-    if found.test == "McNemar exact" and not found.rows.loss:
-        # Where no row was lost a bootstrap cannot lose one either; a larger test set could.
-        return max(worst, 1 - (level / 2) ** (1 / (found.rows.win + found.rows.tie)))
-    return worst
+    match found:
+        case MetricDifference(test="McNemar exact", rows=Outcomes(win=int(win), tie=tie, loss=0)):
+            # Where no row was lost a bootstrap cannot lose one either; a larger test set could.
+            return max(worst, 1 - (level / 2) ** (1 / (win + tie)))
+        case _:
+            return worst
+
+
+def can_lose_more(found: MetricDifference, margin: float) -> bool:
+    """Whether the base scores enough to lose more than the margin; scores end at 0."""
+    return not (found.higher_is_better and 0 <= found.base <= margin)
 
 
 def _direction(found: MetricDifference, level: float) -> Literal[-1, 0, 1]:

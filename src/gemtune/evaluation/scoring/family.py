@@ -24,6 +24,8 @@ class Metric:
     best: float | None = 1.0
     """The best possible score; None where there is none."""
     higher_is_better: bool = True
+    is_neutral: bool = False
+    """It describes the answers: neither direction is better."""
     is_binary: bool = False
     """Every row scores 0 or 1, and the corpus score is the mean of the rows."""
 

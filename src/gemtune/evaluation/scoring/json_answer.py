@@ -42,7 +42,12 @@ def json_fields(text: str) -> list[Field] | None:
     An empty object or list counts as a plain value, so that each text has at least one field.
     """
     try:
-        value = json.loads(text, parse_float=_whole_if_possible, parse_constant=_refuse)
+        value = json.loads(
+            text,
+            parse_float=_whole_if_possible,
+            parse_constant=_refuse,
+            object_pairs_hook=_without_repeats,
+        )
     except (ValueError, RecursionError):
         return None
     return list(_flatten(value))
@@ -61,6 +66,14 @@ def _whole_if_possible(digits: str) -> float | int:
 
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    # Which of two equal keys counts is up to the reader (RFC 8259, section 4).
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key twice in one object")
+    return found
 
 
 def _flatten(value: Any) -> Iterator[Field]:

@@ -28,12 +28,13 @@ def plugin_family(plugin: EntryPoint) -> Family:
     """Load a plugin; its metric has the name of the entry point.
 
     Raises:
-        ConfigError: It cannot be loaded, or is no function.
+        ConfigError: It cannot be loaded, is no function, or does not say what is better.
     """
     score_row = _load(plugin)
-    metric = Metric(
-        plugin.name, best=None, higher_is_better=getattr(score_row, "higher_is_better", True)
-    )
+    higher_is_better = getattr(score_row, "higher_is_better", True)
+    if not isinstance(higher_is_better, bool):
+        raise _complain(plugin, f"has higher_is_better = {higher_is_better!r}, not True or False")
+    metric = Metric(plugin.name, best=None, higher_is_better=higher_is_better)
     return mean_family(
         plugin.name,
         (metric,),

@@ -15,7 +15,7 @@ def length_ratio_family() -> Family:
     """Words of the answers over words of the references that are nearest in length."""
     return Family(
         "length_ratio",
-        (Metric("length_ratio"),),
+        (Metric("length_ratio", is_neutral=True),),
         n_statistics=2,
         statistics=_lengths,
         corpus=_ratio,
@@ -28,7 +28,7 @@ def distinct_family() -> Family:
     """Share of pairs of words that do not repeat an earlier pair of the same answer."""
     return Family(
         "distinct",
-        (Metric("distinct_2"),),
+        (Metric("distinct_2", is_neutral=True),),
         n_statistics=2,
         statistics=_distinct_pairs,
         corpus=_ratio,
