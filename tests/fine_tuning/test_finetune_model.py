@@ -259,6 +259,24 @@ def test_a_row_that_the_model_cannot_take_is_told_with_the_longest_that_it_can(
     assert caught.value.fix.startswith("set data.max_length=256")
 
 
+def test_a_tokenizer_of_another_model_is_told_before_training(
+    tiny_llama_dir: Path, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    base, data = tmp_path / "base", tmp_path / "data"
+    shutil.copytree(tiny_llama_dir, base)
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    assert tokenizer
+    tokenizer.add_tokens(["sunflower"])
+    tokenizer.save_pretrained(base)
+    data.mkdir()
+    row = {"input_text": "a sunflower", "output_text": "b"}
+    (data / "train.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+
+    with pytest.raises(ArtefactError, match=r"makes token \d+, but the model knows only \d+"):
+        finetune_model(data, tmp_path / "run", make_config(base))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_warmup_beyond_half_of_the_run_is_cut_with_a_warning(
     data_dir: Path,
     tiny_llama_dir: Path,

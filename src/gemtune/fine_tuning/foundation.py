@@ -19,6 +19,7 @@ from gemtune.fine_tuning.token_cache import cached_rows
 from gemtune.models.attention import choose_attention
 from gemtune.models.causality import require_causal
 from gemtune.models.context import context_tokens
+from gemtune.models.known_tokens import require_known_tokens
 from gemtune.models.load import load_base_model, load_tokenizer
 from gemtune.models.memory import memory_errors
 from gemtune.models.precision import choose_device, choose_dtype
@@ -70,6 +71,8 @@ def _found(examples: Mapping[str, list[Example]], config: Config) -> Foundation:
     base = load_base_model(fine_tuning, dtype, device)
     longest = max(len(row.token_ids) for found in rows.values() for row in found)
     _require_context(base, longest)
+    highest_id = max(int(row.token_ids.max()) for found in rows.values() for row in found)
+    require_known_tokens(base, highest_id)
     require_causal(base)
     choose_attention(base, device, longest)
     _warn_about_revision(fine_tuning)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gemtune.errors import NotFiniteError, ResourceError
 from gemtune.fine_tuning.cadence import SaveCadence
+from gemtune.fine_tuning.gradient_request import Asking, answer_alone
 from gemtune.fine_tuning.ingredients import Ingredients
 from gemtune.fine_tuning.optimizer_step import FINITE_FIX, OptimizerStep
 from gemtune.fine_tuning.state import Progress
@@ -86,21 +87,25 @@ class TrainingLoop:
             ResourceError: a row does not fit into memory, or a checkpoint not on the disk.
             KeyboardInterrupt: a signal asked to stop.
         """
+        return answer_alone(self.asking())
+
+    def asking(self) -> Asking[LoopResult]:
+        """The same, for whoever answers the requests."""
         try:
-            return self._run_to_the_end()
+            return (yield from self._run_to_the_end())
         except (KeyboardInterrupt, NotFiniteError, ResourceError):
             if self._last_save_tried != self._run.progress.n_steps:
                 self._save()
             raise
 
-    def _run_to_the_end(self) -> LoopResult:
+    def _run_to_the_end(self) -> Asking[LoopResult]:
         # Models are loaded in eval mode, where their dropout is off.
         self._run.model.train()
         self._try_longest_row()
         self._validate_if_due()
         while not self._is_over():
             raise_if_stopped()
-            self._step.take()
+            yield from self._step.take()
             # Before a validation and not after it, because that takes long.
             if self._cadence.is_due(self._run.progress.n_steps):
                 self._save()

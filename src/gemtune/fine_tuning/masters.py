@@ -1,4 +1,4 @@
-"""Trained weights in fp32 beside the copies that the model computes with.
+"""Trained weights in fp32 beside the copies that the model computes with (fp64 for fp64 models).
 
 A bf16 weight cannot take the small updates of training: most of them round to nothing. So the
 optimizer works on fp32 masters, gradients of micro-batches are summed in fp32, and the model gets
@@ -18,7 +18,7 @@ class MasterWeights:
         """Take over what requires gradients; the model computes in `compute_dtype` from now on."""
         self._compute = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.weights = {
-            name: nn.Parameter(parameter.detach().float().clone())
+            name: nn.Parameter(parameter.detach().to(_at_least_fp32(parameter)).clone())
             for name, parameter in self._compute.items()
         }
         for parameter in self._compute.values():
@@ -30,7 +30,7 @@ class MasterWeights:
             if parameter.grad is None:
                 continue
             master = self.weights[name]
-            gradient = parameter.grad.float()
+            gradient = parameter.grad.to(master.dtype)
             master.grad = gradient if master.grad is None else master.grad.add_(gradient)
             parameter.grad = None
 
@@ -57,3 +57,7 @@ class MasterWeights:
     def parameters(self) -> Iterable[nn.Parameter]:
         """The fp32 weights, for the optimizer and for clipping."""
         return self.weights.values()
+
+
+def _at_least_fp32(parameter: nn.Parameter) -> torch.dtype:
+    return torch.promote_types(parameter.dtype, torch.float32)

@@ -9,6 +9,7 @@ import torch
 
 from gemtune.errors import NotFiniteError
 from gemtune.fine_tuning.batches import step_rows
+from gemtune.fine_tuning.gradient_request import Asking, GradientRequest
 from gemtune.fine_tuning.ingredients import Ingredients
 from gemtune.fine_tuning.optimizer import learning_rate_at, set_learning_rate, step_size
 from gemtune.fine_tuning.rows import Row
@@ -37,8 +38,8 @@ class OptimizerStep:
         self._rates = RateMeter()
         self._epoch_started = time.perf_counter()
 
-    def take(self) -> None:
-        """Take the next step.
+    def take(self) -> Asking[None]:
+        """Take the next step, once its gradients are there.
 
         Raises:
             NotFiniteError: its loss or gradient is not finite; nothing of it is kept.
@@ -49,8 +50,14 @@ class OptimizerStep:
         rows = [
             run.train[i] for i in step_rows(len(run.train), run.plan.effective_batch, step, seed)
         ]
-        loss = run.memory.fit(
-            lambda tokens: self.gradients(rows, step, tokens), rows, step, in_training=True
+        loss = yield GradientRequest(
+            run=run,
+            rows=rows,
+            step=step,
+            alone=lambda: run.memory.fit(
+                lambda tokens: self.gradients(rows, step, tokens), rows, step, in_training=True
+            ),
+            note_micro_batch=self._stop_time.note_micro_batch,
         )
         grad_norm = self._clip()
         learning_rate = learning_rate_at(step, run.plan.n_steps, run.training)

@@ -58,7 +58,7 @@ def setup_peft_model(model: PreTrainedModel, config: schema.FineTuningConfig) ->
     )
     with torch.random.fork_rng(), quiet_transformers():
         torch.manual_seed(config.training.seed)
-        adapted = _adapt(_share_weights(model), peft_config)
+        adapted = _adapt(share_weights(model), peft_config)
     _own_trained_weights(adapted)
     n_trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
     logger.info("adapter on %d layers: %s", len(names), describe_targets(names))
@@ -86,8 +86,8 @@ def _adapt(model: PreTrainedModel, peft_config: LoraConfig) -> PeftModel:
     return adapted
 
 
-def _share_weights(model: PreTrainedModel) -> PreTrainedModel:
-    """Copy the modules of a model, not the memory of its weights."""
+def share_weights(model: PreTrainedModel) -> PreTrainedModel:
+    """Copy the modules of a model, not the memory of its weights; none of the copy is trained."""
     shared: dict[int, object] = {}
     for parameter in model.parameters():
         twin = copy.copy(parameter)

@@ -68,22 +68,38 @@ def mean_loss(model: PreTrainedModel, rows: Sequence[Row], *, max_tokens: int) -
 
 
 def summed_loss(model: PreTrainedModel, batch: Batch) -> Tensor:
-    """Cross-entropy in nats, summed over the targets of a batch, in fp32.
+    """Cross-entropy in nats, summed over the targets of a batch, in fp32 or better.
 
-    The output layer sees only the positions that have a target. The rows must lie as the model's
-    attention takes them: end to end where it attends by row, else side by side.
+    The rows must lie as the model's attention takes them: end to end where it attends by row, else
+    side by side.
+    """
+    (loss,) = summed_losses(model, batch, [int(batch.is_target.sum())])
+    return loss
+
+
+def summed_losses(model: PreTrainedModel, batch: Batch, n_targets: Sequence[int]) -> list[Tensor]:
+    """`summed_loss` of each part of a batch.
+
+    The output layer sees only the positions that have a target.
+
+    Args:
+        model: Takes the whole batch in one pass.
+        batch: Its rows, those of a part one after another.
+        n_targets: How many targets each part has.
     """
     if attends_by_row(model):
-        return _loss_of_packed_rows(model, batch)
+        return _losses_of_packed_rows(model, batch, n_targets)
     token_ids, is_target = batch.token_ids.to(model.device), batch.is_target.to(model.device)
     with only_at(output_layer(model), is_target):
         logits_NV = model(input_ids=token_ids, use_cache=False).logits
     targets_N = token_ids[:, 1:][is_target[:, :-1]]
-    return functional.cross_entropy(logits_NV.float(), targets_N, reduction="sum")
+    parts = zip(logits_NV.split(n_targets), targets_N.split(n_targets), strict=True)
+    return [_cross_entropy(logits, targets) for logits, targets in parts]
 
 
-def _loss_of_packed_rows(model: PreTrainedModel, batch: Batch) -> Tensor:
-    head = output_layer(model)
+def _losses_of_packed_rows(
+    model: PreTrainedModel, batch: Batch, n_targets: Sequence[int]
+) -> list[Tensor]:
     # Called past the model's own last line, which would make the logits of all targets at once.
     hidden_1TK = model.base_model(
         input_ids=batch.token_ids,
@@ -93,6 +109,18 @@ def _loss_of_packed_rows(model: PreTrainedModel, batch: Batch) -> Tensor:
     ).last_hidden_state
     hidden_NK = hidden_1TK[batch.is_target]
     targets_N = batch.token_ids[:, 1:][batch.is_target[:, :-1]]
+    parts = zip(hidden_NK.split(n_targets), targets_N.split(n_targets), strict=True)
+    head = output_layer(model)
+    return [_loss_of_hidden(head, hidden, targets) for hidden, targets in parts]
+
+
+def _loss_of_hidden(head: nn.Module, hidden_NK: Tensor, targets_N: Tensor) -> Tensor:
     if type(head) is nn.Linear and not any(p.requires_grad for p in head.parameters()):
         return head_loss(hidden_NK, head.weight, head.bias, targets_N)
-    return functional.cross_entropy(head(hidden_NK).float(), targets_N, reduction="sum")
+    return _cross_entropy(head(hidden_NK), targets_N)
+
+
+def _cross_entropy(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+    # In 16 bits the sum over all words would lose most of its digits.
+    at_least_fp32 = logits_NV.to(torch.promote_types(logits_NV.dtype, torch.float32))
+    return functional.cross_entropy(at_least_fp32, targets_N, reduction="sum")

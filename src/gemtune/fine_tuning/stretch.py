@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from transformers import PreTrainedModel
 
+from gemtune.fine_tuning.gradient_request import Asking, answer_alone
 from gemtune.fine_tuning.ingredients import Ingredients
 from gemtune.fine_tuning.job import Job
 from gemtune.fine_tuning.loop import LoopResult, OnStep, TrainingLoop
@@ -36,7 +37,12 @@ def restore(start: Start, ready: Prepared) -> Progress:
     return read_progress(start.checkpoint.folder)
 
 
-def train(
+def train(job: Job, ready: Prepared, progress: Progress, memory: MemoryLimit) -> LoopResult:
+    """Do what `training` does, to the end of the schedule, with the run's own model."""
+    return answer_alone(training(job, ready, progress, memory))
+
+
+def training(
     job: Job,
     ready: Prepared,
     progress: Progress,
@@ -44,8 +50,8 @@ def train(
     *,
     last_step: int | None = None,
     on_step: OnStep = lambda: None,
-) -> LoopResult:
-    """Train, and leave checkpoints and records in the run folder.
+) -> Asking[LoopResult]:
+    """Train, and leave checkpoints and records in the run folder; the gradients are asked for.
 
     Args:
         job: What is to be done.
@@ -86,7 +92,7 @@ def train(
         every = job.config.monitoring.log_every_steps
         loop = TrainingLoop(run, saver.save, every, last_step=last_step, on_step=on_step)
         started = time.perf_counter()
-        reached = loop.run()
+        reached = yield from loop.asking()
         seconds = time.perf_counter() - started
         recorder.log("end", reached.n_steps, {}, {"end/seconds": seconds})
         return reached
