@@ -3,11 +3,11 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from gemtune.config.params import Params
-from gemtune.hyperparameter.advance import Advance
+from gemtune.hyperparameter.advance import Advance, Errand
 
 N_STEPS = 90
 PARKED = "parked.json"
@@ -16,10 +16,14 @@ PARKED = "parked.json"
 class FakeEngine:
     """Trains nothing, in steps that take `step_seconds`."""
 
-    def __init__(self, step_seconds: float = 0.0) -> None:
+    def __init__(self, step_seconds: float = 0.0, n_together: int = 1) -> None:
         """Nothing is trained yet."""
-        self.step_seconds = step_seconds
+        self.step_seconds, self.n_together = step_seconds, n_together
         self.n_steps_done = 0
+
+    def advance_together(self, errands: Sequence[Errand]) -> list[Advance]:
+        """One after another."""
+        return [self.advance(e.params, e.trial_dir, e.to_fraction, e.on_step) for e in errands]
 
     def advance(
         self, params: Params, trial_dir: Path, to_fraction: float, on_step: Callable[[], None]

@@ -60,11 +60,14 @@ Run = Callable[..., tuple[list[Trial], bool]]
 def run(tmp_path: Path) -> Run:
     """Search until the budget ends it, by a clock of its own."""
 
-    def start(*limits: Limit, share: float = 0.0, n_trials: int = 30) -> tuple[list[Trial], bool]:
+    def start(
+        *limits: Limit, share: float = 0.0, n_trials: int = 30, start_seconds: float = 0.0
+    ) -> tuple[list[Trial], bool]:
         search = make_search(n_trials)
         store = open_search(sqlite_url(tmp_path / "study.db"), search)
         watch, me = FakeWatch(), new_identity()
-        budget = Budget(store, search, limits, share, FINAL, 0, me, watch)
+        watch.now = start_seconds
+        budget = Budget(store, search, limits, share, FINAL, 0, me, watch, start_seconds)
 
         def tick(trial: Trial, rung: Rung) -> None:
             watch.now += rung.advance.seconds
@@ -133,6 +136,30 @@ def test_too_little_for_the_first_trials_names_what_would_do(run: Run) -> None:
     assert any(trial.state == "complete" for trial in trials)
 
 
+def test_what_would_do_leaves_room_for_the_next_process_to_begin(run: Run) -> None:
+    with pytest.raises(BudgetError) as caught:
+        run(seconds(25.0), start_seconds=20.0)
+    smallest = float(caught.value.fix.split("timeout_seconds=")[1].split()[0])
+    trials, _ = run(seconds(smallest), start_seconds=20.0)
+    assert any(trial.state == "complete" for trial in trials)
+
+
+def test_too_little_money_names_what_would_do_to_the_cent(run: Run) -> None:
+    with pytest.raises(BudgetError, match=r"0\.15 USD are too little") as caught:
+        run(Limit(0.15, "USD", 0.01))
+    smallest = float(caught.value.fix.split("max_usd=")[1].split()[0])
+    assert smallest < 1
+    trials, _ = run(Limit(smallest, "USD", 0.01))
+    assert any(trial.state == "complete" for trial in trials)
+
+
+def test_amounts_below_a_cent_are_not_shown_as_nothing() -> None:
+    money = Limit(0.001, "USD", 0.0001)
+    assert [money.shown(amount) for amount in (0.0, 0.0012, 0.5)] == [
+        "0.00 USD", "0.0012 USD", "0.50 USD",
+    ]  # fmt: skip
+
+
 def test_the_time_of_earlier_processes_counts(run: Run, tmp_path: Path) -> None:
     search = make_search(30)
     watch, before = FakeWatch(), new_identity()
@@ -145,6 +172,23 @@ def test_the_time_of_earlier_processes_counts(run: Run, tmp_path: Path) -> None:
         pass
     with pytest.raises(BudgetError, match="1 min 1 s are spent"):
         run(seconds(70.0))
+
+
+@pytest.mark.parametrize(("took_seconds", "has_room"), [(20.0, True), (50.0, False)])
+def test_another_seed_must_leave_room_for_the_answers(
+    took_seconds: float, has_room: bool, tmp_path: Path
+) -> None:
+    search, watch, me = make_search(1), FakeWatch(), new_identity()
+    store = open_search(sqlite_url(tmp_path / "study.db"), search)
+    answers = FinalWork(2, n_answering=2, n_answered_tokens=0, n_validated_tokens=0)
+    limits = (seconds(100.0),)
+    budget = Budget(store, search, limits, 0.0, answers, 0, me, watch)
+    with closing(store), keep_time(store.database, store.name, me, watch, 10.0, None):
+        engine = SteadyEngine()
+        run_worker(Worker(store, search, engine, tmp_path, lambda _: True, identity=me))
+        watch.now = 40.0
+        # 40 are spent, two models are loaded in 20.
+        assert budget.may_refit(took_seconds) is has_room
 
 
 def test_money_is_machine_time_at_the_price_of_the_machine(run: Run) -> None:

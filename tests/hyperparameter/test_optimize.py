@@ -1,6 +1,7 @@
 """A whole study with a tiny model: search, choice, proof, and the same call once more."""
 
 import json
+import math
 import multiprocessing
 import random
 from collections.abc import Callable, Iterator
@@ -15,7 +16,15 @@ from gemtune import finetune_with_best_params, optimize_hyperparameters
 from gemtune.config.load import load_config
 from gemtune.config.params import create_config_from_params
 from gemtune.config.schema import Config
-from gemtune.errors import ArtefactError, BudgetError, ConfigError, DataError, UsageError
+from gemtune.errors import (
+    ArtefactError,
+    BudgetError,
+    ConfigError,
+    DataError,
+    NotFiniteError,
+    UsageError,
+)
+from gemtune.hyperparameter.advance import Advance
 from gemtune.hyperparameter.engine import TrialEngine
 from gemtune.hyperparameter.optimize import help_study, run_study, with_arguments
 from gemtune.hyperparameter.result import StudyResult
@@ -147,6 +156,20 @@ def test_a_trial_that_diverges_ends_alone(study: Study, tmp_path: Path) -> None:
     assert [trial["source"] for trial in ended] == ["sampler", "sampler"]
     assert all(trial["reason"] for trial in ended)
     assert result.n_trials["complete"] >= 1
+
+
+def test_a_study_in_which_no_trial_came_to_its_end_has_a_report_that_tells_why(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverge(*_: object) -> Advance:
+        return Advance(3, 300, math.inf, 0.1, ended="not finite")
+
+    monkeypatch.setattr(TrialEngine, "advance", diverge)
+    with pytest.raises(NotFiniteError, match="none of 4 trials came to its end: 4 x not finite"):
+        run_study(study.data_dir, tmp_path / "out", study.config)
+    trials = read_record(tmp_path / "out")["trials"]
+    assert {(trial["state"], trial["reason"]) for trial in trials} == {("ended", "not finite")}
+    assert "not finite" in (tmp_path / "out" / "study_report.html").read_text(encoding="utf-8")
 
 
 def test_arguments_take_the_place_of_keys_of_the_config() -> None:

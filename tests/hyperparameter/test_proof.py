@@ -51,7 +51,7 @@ def ask(config: Config, tmp_path: Path) -> MakeQuestion:
 
 
 def answer(question: Question) -> Proof:
-    return prove(question, lambda *_: None, show_progress=False)
+    return prove(question, lambda *_: None, lambda _: True, show_progress=False)
 
 
 def learning_rate_of(model_dir: Path) -> float:
@@ -143,3 +143,22 @@ def test_the_default_stands_with_its_best_run_and_the_winner_with_all_of_them(
     best = seeds[proof.default_losses.index(min(proof.default_losses))]
     assert comparison["base"].endswith(f"refits/default-seed-{best}")
     assert {name[-2:] for name in comparison["seeds"]["names"]} == {str(seed) for seed in seeds}
+
+
+def test_seeds_that_the_budget_has_no_room_for_are_left_out_on_both_sides(
+    ask: MakeQuestion, config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    question = ask(winner=GOOD, default=BAD)
+    search = config.hyperparameter.model_copy(update={"n_refits": 3})
+    three = replace(question, config=config.model_copy(update={"hyperparameter": search}))
+    asked: list[float] = []
+
+    def may_refit(took_seconds: float) -> bool:
+        asked.append(took_seconds)
+        return len(asked) < 2
+
+    proof = prove(three, lambda *_: None, may_refit, show_progress=False)
+    assert (len(proof.winner_losses), len(proof.default_losses)) == (2, 2)
+    assert "2 seeds" in proof.told
+    assert "room for 2 of the 3 seeds" in caplog.text
+    assert all(took > 0 for took in asked)

@@ -85,7 +85,7 @@ def describe(node: Node) -> str:
 
 def choices_of(node: Node) -> list[str]:
     """The fixed words that the key takes; empty where it takes more than those."""
-    return list(node.get("enum", [node["const"]] if "const" in node else []))
+    return [str(each) for each in node.get("enum", [node["const"]] if "const" in node else [])]
 
 
 def kinds_of(node: Node) -> set[str]:

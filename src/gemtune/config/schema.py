@@ -159,8 +159,8 @@ class HyperparameterConfig(Section):
     """Seeds with which the winner and the default are trained again for the proof."""
     auto_extend: bool = True
     """Widen a range once if the best value lies at its edge."""
-    packing: Literal["auto", "off"] | PositiveInt = "auto"
-    """Trials trained in one pass; `auto` measures what pays on this device."""
+    packing: Literal["auto", 1, 2, 4, 8] = "auto"
+    """Trials trained in the same passes; `auto` measures what pays on a GPU, on a CPU it is 1."""
     storage: str | None = None
     """URL of the database of the study; without it, SQLite in the output folder."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 42

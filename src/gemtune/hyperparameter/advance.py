@@ -1,7 +1,7 @@
 """What a worker asks of whatever trains its trials."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -32,8 +32,27 @@ class Advance:
         return self.ended
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A part of a trial that is to be trained; see `Engine.advance`."""
+
+    params: Params
+    trial_dir: Path
+    to_fraction: float
+    on_step: Callable[[], None]
+
+
 class Engine(Protocol):
-    """Trains one trial at a time and parks it in its folder."""
+    """Trains trials and parks them in their folders."""
+
+    @property
+    def n_together(self) -> int:
+        """How many trials it trains at the same time where it can."""
+        ...
+
+    def advance_together(self, errands: Sequence[Errand]) -> list[Advance]:
+        """Do what `advance` does for several trials, sharing work between them."""
+        ...
 
     def advance(
         self, params: Params, trial_dir: Path, to_fraction: float, on_step: Callable[[], None]

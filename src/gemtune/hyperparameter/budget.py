@@ -1,7 +1,6 @@
 """Time and money: what is spent, what the rest will cost, and when to ask for no more trials."""
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
@@ -57,6 +56,8 @@ class Budget:
     """Of this process."""
     watch: Stopwatch
     """Of this process; what the records tell of it is some seconds old."""
+    start_seconds: float = 0.0
+    """What this process took before it could train anything; the next one takes as long."""
 
     def may_start(self, work: Work) -> bool:
         """Whether there is room for this work, its consequences and the end of the study.
@@ -84,6 +85,20 @@ class Budget:
                 _tell_refusal(limit, spent, planned, work)
                 return False
         return True
+
+    def may_refit(self, took_seconds: float) -> bool:
+        """Whether winner and default can have one more seed, and still be compared in time.
+
+        Args:
+            took_seconds: What the last seed took on both sides.
+        """
+        pace, spent = self._pace(self._results()), self.spent()
+        assert pace
+        answering = replace(self.final_work, n_refits=0, n_validated_tokens=0)
+        seconds = took_seconds + answering.seconds(pace, spent.setup_seconds)
+        return all(
+            spent.of(limit) + seconds * limit.per_second <= limit.amount for limit in self.limits
+        )
 
     def spent(self) -> Spent:
         """What the study has cost so far."""
@@ -114,12 +129,13 @@ class Budget:
         assert pace
         seconds, spent = finish_seconds(pace, found, self.search.eta), self.spent()
         for limit in self.limits:
-            _require_room(limit, spent, self._project(limit, pace, spent, seconds))
+            again = self.start_seconds * limit.per_second
+            _require_room(limit, spent, self._project(limit, pace, spent, seconds), again)
 
     def _project(self, limit: Limit, pace: Pace, spent: Spent, seconds: float) -> Projection:
         at_once = spent.parallel if limit.unit == "seconds" else 1.0
         final = self.final_work.seconds(pace, spent.setup_seconds) * limit.per_second
-        reserve = max(final, self.reserve_share * limit.amount)
+        reserve = max(_MARGIN * final, self.reserve_share * limit.amount)
         return Projection(seconds * limit.per_second / at_once, final, reserve)
 
     def _pace(self, results: Results, typical: Typical = median) -> Pace | None:
@@ -143,11 +159,11 @@ def _is_first_group_alive(trials: Sequence[Trial], found: Mapping[int, Standing]
     return is_alive and trials[0].group == trials[-1].group
 
 
-def _require_room(limit: Limit, spent: Spent, planned: Projection) -> None:
+def _require_room(limit: Limit, spent: Spent, planned: Projection, again: float) -> None:
     needed = spent.of(limit) + planned.search + planned.final
     if needed <= limit.amount:
         return
-    smallest = math.ceil(_MARGIN * needed)
+    smallest = limit.enough(_MARGIN * (needed + again))
     key = "timeout_seconds" if limit.unit == "seconds" else "max_usd"
     raise BudgetError(
         f"{limit.shown(limit.amount)} are too little: {limit.shown(spent.of(limit))} are spent, "

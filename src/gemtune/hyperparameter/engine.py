@@ -2,10 +2,10 @@
 
 import gc
 import logging
-import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +14,29 @@ import torch
 from gemtune.config.params import Params
 from gemtune.config.schema import Config
 from gemtune.data.files import DataFiles
-from gemtune.errors import ArtefactError, DataError, NotFiniteError
+from gemtune.errors import ArtefactError, DataError
 from gemtune.fine_tuning.foundation import Foundation, load_foundation
+from gemtune.fine_tuning.gradient_request import Asking, answer_alone
 from gemtune.fine_tuning.identity import Identity, describe_identity, find_changes, number_settings
 from gemtune.fine_tuning.job import Job
 from gemtune.fine_tuning.loop import OnStep
-from gemtune.fine_tuning.memory_limit import MemoryLimit, TokenLimit
 from gemtune.fine_tuning.optimizer import n_warmup_steps
 from gemtune.fine_tuning.plan import plan_run
-from gemtune.fine_tuning.step import mean_loss
-from gemtune.hyperparameter.advance import Advance
+from gemtune.hyperparameter.advance import Advance, Errand
+from gemtune.hyperparameter.base_loss import measure_base
+from gemtune.hyperparameter.packing.choice import Choice
+from gemtune.hyperparameter.packing.decide import decide_packing
+from gemtune.hyperparameter.packing.pack import train_together
 from gemtune.hyperparameter.trial import Trial, known_rung, train_trial
 from gemtune.hyperparameter.trial_config import trial_config
 from gemtune.hyperparameter.validation_rows import choose_validation_rows
-from gemtune.models.memory import memory_errors
 from gemtune.runs.run import open_run
 
 logger = logging.getLogger(__name__)
 
 
 class TrialEngine:
-    """Trains the trials of a study one at a time; made once in a process.
+    """Trains the trials of a study; made once in a process.
 
     What a trial reaches is a function of its hyperparameters and its fraction alone: not of the
     trials before it, nor of where it was parked.
@@ -60,7 +62,7 @@ class TrialEngine:
         self._identity = describe_identity(config, files)
         self.foundation = _with_few_validation_rows(load_foundation(files, config), config)
         """What all trials stand on."""
-        self.base_loss = _measure_base(self.foundation, config)
+        self.base_loss = measure_base(self.foundation, config)
         """Validation loss of the base, nats per target token."""
         training = config.fine_tuning.training
         self.n_steps = plan_run(len(self.foundation.rows["train"]), training).n_steps
@@ -94,24 +96,65 @@ class TrialEngine:
         """
         started = time.perf_counter()
         try:
-            try:
-                reached = self._advance(params, trial_dir, to_fraction, on_step, overwrite=False)
-            except ArtefactError as error:
-                logger.warning("%s; this trial begins anew", error)
-                reached = self._advance(params, trial_dir, to_fraction, on_step, overwrite=True)
+            reached = answer_alone(self._asking(Errand(params, trial_dir, to_fraction, on_step)))
         finally:
             _free_memory()
         return replace(reached, seconds=time.perf_counter() - started)
 
-    def _advance(
-        self,
-        params: Params,
-        trial_dir: Path,
-        to_fraction: float,
-        on_step: OnStep,
-        *,
-        overwrite: bool,
-    ) -> Advance:
+    @cached_property
+    def packing(self) -> Choice:
+        """How many trials share passes through the base, found out when it is first asked."""
+        try:
+            return decide_packing(self._config, self.foundation)
+        finally:
+            _free_memory()
+
+    @property
+    def n_together(self) -> int:
+        """How many trials are trained at the same time."""
+        return self.packing.n_together
+
+    def advance_together(self, errands: Sequence[Errand]) -> list[Advance]:
+        """Do what `advance` does for several trials; those on the same layers share their passes.
+
+        What a trial reaches is what it reaches alone, up to rounding; its folder is in the same
+        shape, and it can go on in another pack, or alone. The seconds of a pack are divided evenly.
+
+        Raises:
+            GemtuneError: what one of the trials raised; the others are parked.
+        """
+        reached: dict[int, Advance] = {}
+        for group in self._on_same_layers(errands):
+            started = time.perf_counter()
+            try:
+                found = train_together(
+                    self.foundation.base, [self._asking(errands[number]) for number in group]
+                )
+            finally:
+                _free_memory()
+            seconds = (time.perf_counter() - started) / len(group)
+            reached |= {
+                number: replace(advance, seconds=seconds)
+                for number, advance in zip(group, found, strict=True)
+            }
+        return [reached[number] for number in range(len(errands))]
+
+    def _on_same_layers(self, errands: Sequence[Errand]) -> Iterable[list[int]]:
+        groups: dict[str, list[int]] = {}
+        for number, errand in enumerate(errands):
+            lora = trial_config(self._config, errand.params).fine_tuning.lora
+            groups.setdefault(repr(lora.target_modules), []).append(number)
+        return groups.values()
+
+    def _asking(self, errand: Errand) -> Asking[Advance]:
+        try:
+            return (yield from self._try(errand, overwrite=False))
+        except ArtefactError as error:
+            logger.warning("%s; this trial begins anew", error)
+        return (yield from self._try(errand, overwrite=True))
+
+    def _try(self, errand: Errand, *, overwrite: bool) -> Asking[Advance]:
+        params, trial_dir = errand.params, errand.trial_dir
         config = trial_config(self._config, params)
         identity = self._identity_of(config)
         training = config.fine_tuning.training
@@ -129,11 +172,14 @@ class TrialEngine:
                     mirror=None,
                 ),
                 params=params,
-                last_step=max(1, round(to_fraction * n_steps)),
+                last_step=max(1, round(errand.to_fraction * n_steps)),
                 n_warmup=n_warmup_steps(training, n_steps),
                 base_loss=self.base_loss,
             )
-            return known_rung(trial) or train_trial(trial, self.foundation, on_step)
+            known = known_rung(trial)
+            if known:
+                return known
+            return (yield from train_trial(trial, self.foundation, errand.on_step))
 
     def _identity_of(self, config: Config) -> Identity:
         search = config.hyperparameter
@@ -149,24 +195,6 @@ def _with_few_validation_rows(foundation: Foundation, config: Config) -> Foundat
     search = config.hyperparameter
     few = choose_validation_rows(foundation.rows["val"], search.validation_rows, search.seed)
     return replace(foundation, rows={"train": foundation.rows["train"], "val": few})
-
-
-def _measure_base(foundation: Foundation, config: Config) -> float:
-    limit = TokenLimit(0, False, config.fine_tuning.training.micro_batch_tokens)
-    rows = foundation.rows["val"]
-    with memory_errors("while measuring the base", fix="choose a smaller model"):
-        loss = MemoryLimit([limit], lambda _: None).fit(
-            lambda tokens: mean_loss(foundation.base, rows, max_tokens=tokens),
-            rows,
-            0,
-            in_training=False,
-        )
-    if not math.isfinite(loss):
-        raise NotFiniteError(
-            f"the validation loss of the base model is {loss}",
-            fix="set fine_tuning.training.precision=fp32, or choose another model",
-        )
-    return loss
 
 
 def _same_trial(

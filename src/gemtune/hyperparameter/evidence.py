@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+from gemtune.evaluation.digits import shown_difference, shown_interval
 from gemtune.evaluation.findings import Comparison
 from gemtune.hyperparameter.finalists import Finalist
 from gemtune.hyperparameter.refits import Refit
@@ -65,8 +66,9 @@ def tell(comparison: Comparison, n_seeds: int) -> str:
     digits, percent = primary.digits, 100 * comparison.confidence
     return (
         f"{primary.metric} {primary.base:.{digits}f} with the default, "
-        f"{primary.tuned:.{digits}f} with the winner: {primary.difference:+.{digits}f} "
-        f"({percent:g} % interval {primary.low:+.{digits}f} to {primary.high:+.{digits}f}, "
+        f"{primary.tuned:.{digits}f} with the winner: "
+        f"{shown_difference(primary.difference, digits)} "
+        f"({percent:g} % interval {shown_interval(primary.low, primary.high, digits)}, "
         f"{comparison.n_examples} test rows, {n_seeds} seeds); {_CONCLUSIONS[comparison.verdict]}"
     )
 

@@ -53,8 +53,10 @@ def describe_request(config: Config, files: DataFiles) -> dict[str, Any]:
     """
     return {
         "inputs": describe_inputs(config, files),
-        # Where trials are kept changes nothing, and its URL may hold a password.
-        "hyperparameter": config.hyperparameter.model_dump(mode="json", exclude={"storage"}),
+        # Where trials are kept and what they share changes nothing, and a URL may hold a password.
+        "hyperparameter": config.hyperparameter.model_dump(
+            mode="json", exclude={"storage", "packing"}
+        ),
         "evaluation": config.evaluation.model_dump(mode="json"),
         "has_test_data": files.test is not None,
     }

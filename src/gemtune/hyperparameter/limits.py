@@ -1,10 +1,13 @@
 """The budgets that a config sets."""
 
+import math
 from dataclasses import dataclass
 
 from gemtune.config.schema import HyperparameterConfig
 from gemtune.errors import ConfigError
 from gemtune.monitoring.durations import in_words
+
+_ONE_CENT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,15 @@ class Limit:
 
     def shown(self, amount: float) -> str:
         """An amount in words."""
-        return in_words(amount) if self.unit == "seconds" else f"{amount:.2f} USD"
+        if self.unit == "seconds":
+            return in_words(amount)
+        return f"{amount:.2g} USD" if 0 < amount < _ONE_CENT else f"{amount:.2f} USD"
+
+    def enough(self, amount: float) -> str:
+        """What suffices, as one would type it: the next whole second, or the next cent."""
+        if self.unit == "seconds":
+            return f"{math.ceil(amount)}"
+        return f"{math.ceil(amount / _ONE_CENT) * _ONE_CENT:.2f}"
 
 
 def limits_of(search: HyperparameterConfig) -> tuple[Limit, ...]:

@@ -72,6 +72,7 @@ def open_with_engine(order: Order) -> tuple[OpenStudy, TrialEngine]:
             n_validation_tokens=sum(len(row.token_ids) for row in engine.foundation.rows["val"]),
             identity=order.identity,
             watch=order.watch,
+            start_seconds=order.watch.seconds,
         ),
         default=Contender("default", evidence_params(config, model.hidden_size, model.model_type)),
         fingerprint=fingerprint,

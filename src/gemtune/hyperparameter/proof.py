@@ -1,7 +1,7 @@
 """Is the winner better than the default? Asked once, on rows that nothing was chosen by."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -12,12 +12,15 @@ from gemtune.evaluation.comparison import compare_models
 from gemtune.evaluation.findings import Comparison
 from gemtune.hyperparameter.evidence import Evidence, gather, tell
 from gemtune.hyperparameter.finalists import Finalist, Progress
+from gemtune.hyperparameter.ledger import Stopwatch
 from gemtune.hyperparameter.publication import publish
 from gemtune.hyperparameter.refits import Contender, Refit, best_refit, refit
 
 logger = logging.getLogger(__name__)
 
 PROOF_DIR = "proof"
+MayRefit = Callable[[float], bool]
+"""Asked with the seconds that the last seed took on both sides."""
 Outcome = Literal["proven", "not proven", "default is best", "no test data"]
 
 _NO_EVIDENCE = dict.fromkeys(field.name for field in fields(Evidence))
@@ -79,24 +82,29 @@ class Refits:
     default: Sequence[Refit]
 
 
-def prove(asked: Question, on_progress: Progress, *, show_progress: bool) -> Proof:
+def prove(
+    asked: Question, on_progress: Progress, may_refit: MayRefit, *, show_progress: bool
+) -> Proof:
     """Train winner and default again, compare them on the test data, and publish one of them.
 
     The test data is read when all runs are done, not before. What is done stays done: the same
     call goes on.
+
+    Args:
+        asked: What is to be proven.
+        on_progress: Told of rows that are answered.
+        may_refit: Whether the budget has room for both sides with one more seed.
+        show_progress: Report on stderr while refits are trained.
 
     Raises:
         DataError: the test data is wrong.
     """
     if dict(asked.winner.trial.params) == dict(asked.default.params):
         # Nothing will be compared, so no spread over seeds is needed.
-        runs = _train(asked, asked.default, 1, show_progress=show_progress)
+        runs = [_train(asked, asked.default, 0, show_progress=show_progress)]
         return _end(asked, "default is best", _BEST_ALREADY, Refits(runs, runs))
     n_seeds = asked.config.hyperparameter.n_refits if _test_data(asked) else 1
-    refits = Refits(
-        default=_train(asked, asked.default, n_seeds, show_progress=show_progress),
-        winner=_train(asked, asked.contender, n_seeds, show_progress=show_progress),
-    )
+    refits = _train_both(asked, n_seeds, may_refit, show_progress=show_progress)
     test = _test_data(asked)
     if test is None:
         told = (
@@ -117,15 +125,30 @@ def _test_data(asked: Question) -> Path | None:
     return find_data_files(asked.data_dir).test
 
 
-def _train(
-    asked: Question, contender: Contender, n_seeds: int, *, show_progress: bool
-) -> list[Refit]:
+def _train_both(
+    asked: Question, n_seeds: int, may_refit: MayRefit, *, show_progress: bool
+) -> Refits:
+    """Both sides have the same seeds; the first one is trained whatever the budget says."""
+    default: list[Refit] = []
+    winner: list[Refit] = []
+    while len(winner) < n_seeds:
+        watch, n_done = Stopwatch(), len(winner)
+        default.append(_train(asked, asked.default, n_done, show_progress=show_progress))
+        winner.append(_train(asked, asked.contender, n_done, show_progress=show_progress))
+        if len(winner) < n_seeds and not may_refit(watch.seconds):
+            told = "the budget has room for %d of the %d seeds that the proof was to have"
+            logger.warning(told, len(winner), n_seeds)
+            break
+    return Refits(winner=winner, default=default)
+
+
+def _train(asked: Question, contender: Contender, n_before: int, *, show_progress: bool) -> Refit:
     return refit(
         contender,
+        n_before,
         asked.data_dir,
         asked.output_dir,
         asked.config,
-        n_seeds,
         show_progress=show_progress,
     )
 

@@ -10,7 +10,7 @@
 | `best_so_far` | the lowest loss against seconds, USD and whole trials |
 | `importance`, `edges` | null and empty until the search has ended |
 | `budget` | limits, what is spent, what is projected, why the search stopped, sessions |
-| `packing` | the table of the probe; null where nothing was probed |
+| `packing` | how many trials this process trained together, why, and what the probe measured |
 | `finalists`, `winner`, `default`, `proof` | null until they are known |
 | `best_params`, `reproduce` | what is kept, and the command that trains it |
 | `fingerprint`, `environment` | what the study was begun with, and on |

@@ -3,10 +3,11 @@
 import logging
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
 from gemtune.config.dump import dump_yaml
 from gemtune.config.params import create_config_from_params
@@ -26,6 +27,7 @@ from gemtune.hyperparameter.records import Rung, Trial, read_trials
 from gemtune.hyperparameter.sampling import space_after
 from gemtune.hyperparameter.worker import Worker, run_worker
 from gemtune.monitoring.durations import in_words
+from gemtune.reporting.study_write import write_study_report
 from gemtune.runs.files import write_text
 
 logger = logging.getLogger(__name__)
@@ -107,7 +109,7 @@ def _worker(
 def _search(order: Order, opened: OpenStudy, engine: TrialEngine, record: StudyRecord) -> None:
     def tell(trial: Trial, rung: Rung) -> None:
         tell_result(opened.budget, trial, rung)
-        record.write()
+        record.write(packing=engine.packing.as_json())
 
     with without_details():
         outcome = run_worker(_worker(order, opened, engine, tell))
@@ -120,13 +122,8 @@ def _search(order: Order, opened: OpenStudy, engine: TrialEngine, record: StudyR
         )
     best = best_trials(trials, 1)
     if not best:
-        reasons = Counter(trial.ended or "not finished" for trial in trials)
-        told = ", ".join(f"{n} x {reason}" for reason, n in reasons.items())
-        raise NotFiniteError(
-            f"none of {len(trials)} trials came to its end: {told}",
-            fix="look at the data (`gemtune data check`) and lower the learning rates: "
-            "hyperparameter.space=custom with hyperparameter.ranges.learning_rate",
-        )
+        record.write(budget={"stopped": stopped})
+        raise _no_trial_ended(trials, write_study_report(order.output_dir))
     edges = find_edges(space_after(opened.search, trials), best[0].params)
     for edge in edges:
         logger.warning("%s", _tell_edge(edge))
@@ -135,6 +132,16 @@ def _search(order: Order, opened: OpenStudy, engine: TrialEngine, record: StudyR
         budget={"stopped": stopped},
         edges=[{**asdict(edge), "told": _tell_edge(edge)} for edge in edges],
         importance=measure_importance(opened.store.study, trials, opened.search.seed),
+    )
+
+
+def _no_trial_ended(trials: Sequence[Trial], report: Path) -> NotFiniteError:
+    reasons = Counter(trial.ended or "not finished" for trial in trials)
+    told = ", ".join(f"{n} x {reason}" for reason, n in reasons.items())
+    return NotFiniteError(
+        f"none of {len(trials)} trials came to its end: {told}; see {report}",
+        fix="look at the data (`gemtune data check`) and lower the learning rates: "
+        "hyperparameter.space=custom with hyperparameter.ranges.learning_rate",
     )
 
 
@@ -184,7 +191,9 @@ def _prove(order: Order, opened: OpenStudy, winner: Finalist, record: StudyRecor
         output_dir=order.output_dir,
         config=order.config,
     )
-    proof = prove(asked, order.on_progress, show_progress=order.show_progress)
+    proof = prove(
+        asked, order.on_progress, opened.budget.may_refit, show_progress=order.show_progress
+    )
     record.write(proof=proof.as_json())
     return proof
 

@@ -9,7 +9,9 @@ from typing import Any
 from gemtune.config.dump import dump_resolved
 from gemtune.config.params import Params
 from gemtune.errors import ArtefactError, NotFiniteError, OutOfMemoryError
+from gemtune.fine_tuning.description import describe_run
 from gemtune.fine_tuning.foundation import Foundation
+from gemtune.fine_tuning.gradient_request import Asking
 from gemtune.fine_tuning.job import Job
 from gemtune.fine_tuning.loop import OnStep
 from gemtune.fine_tuning.memory_limit import MemoryLimit
@@ -18,7 +20,7 @@ from gemtune.fine_tuning.record import open_record
 from gemtune.fine_tuning.space import require_space_for_run
 from gemtune.fine_tuning.start import Start, find_start, lay_out, token_limits
 from gemtune.fine_tuning.state import Progress
-from gemtune.fine_tuning.stretch import note_halvings, restore, train
+from gemtune.fine_tuning.stretch import note_halvings, restore, training
 from gemtune.fine_tuning.validation import Validation
 from gemtune.hyperparameter.advance import Advance
 from gemtune.hyperparameter.rungs import has_diverged
@@ -59,8 +61,8 @@ def known_rung(trial: Trial) -> Advance | None:
     return None
 
 
-def train_trial(trial: Trial, foundation: Foundation, on_step: OnStep) -> Advance:
-    """Train, validate and park a trial.
+def train_trial(trial: Trial, foundation: Foundation, on_step: OnStep) -> Asking[Advance]:
+    """Train, validate and park a trial; the gradients are asked for.
 
     Raises:
         ArtefactError: what is parked cannot be used, or is beyond the step that is asked for.
@@ -75,7 +77,7 @@ def train_trial(trial: Trial, foundation: Foundation, on_step: OnStep) -> Advanc
             progress = restore(start, ready)
             progress.validations = _validations(trial, start.step)
             require_space_for_run(trial.job.run_dir, ready)
-            rung = _run(trial, start, ready, progress, on_step)
+            rung = yield from _run(trial, start, ready, progress, on_step)
     except NotFiniteError as error:
         return _ended(progress, "not finite", error)
     except OutOfMemoryError as error:
@@ -95,12 +97,13 @@ def _validations(trial: Trial, n_steps: int) -> list[Validation]:
     return [Validation(0, trial.base_loss), *measured]
 
 
-def _run(trial: Trial, start: Start, ready: Prepared, progress: Progress, on_step: OnStep) -> Rung:
+def _run(
+    trial: Trial, start: Start, ready: Prepared, progress: Progress, on_step: OnStep
+) -> Asking[Rung]:
     job, limits = trial.job, token_limits(trial.job, start)
     values = {
-        "identity": job.identity,
+        **describe_run(job.config, job.files, job.identity, ready.model, ready.plan),
         "params": dict(trial.params),
-        "plan": asdict(ready.plan),
         "base_loss": trial.base_loss,
         "rungs": trial.rungs,
         "micro_batch_tokens": job.config.fine_tuning.training.micro_batch_tokens,
@@ -110,7 +113,9 @@ def _run(trial: Trial, start: Start, ready: Prepared, progress: Progress, on_ste
     with open_record(job.run_dir, values, job.earlier) as record:
         write_text(job.run_dir / CONFIG_FILE, dump_resolved(job.config))
         memory = MemoryLimit(limits, note_halvings(record))
-        train(job, ready, progress, memory, last_step=trial.last_step, on_step=on_step)
+        yield from training(
+            job, ready, progress, memory, last_step=trial.last_step, on_step=on_step
+        )
         reached = progress.validations[-1]
         rung = {"n_steps": reached.n_steps, "n_tokens": progress.n_tokens, "loss": reached.loss}
         record.change(status="parked", rungs=[*trial.rungs, rung])

@@ -27,7 +27,7 @@ def trial_rows(
                 "params": dict(trial.params),
                 "state": trial.state,
                 "reason": _reason(trial, rungs),
-                "loss": next((rung["loss"] for rung in rungs[::-1] if rung["loss"]), None),
+                "loss": _last_loss(rungs),
                 "rungs": rungs,
                 "seconds": sum(rung["seconds"] for rung in rungs),
                 "usd": sum(rung["usd"] for rung in rungs) if prices_known else None,
@@ -79,6 +79,10 @@ def _rungs(
             "seconds": reached.seconds,
             "usd": None if price is None else reached.seconds / 3600 * price,
         }
+
+
+def _last_loss(rungs: Sequence[Mapping[str, Any]]) -> float | None:
+    return next((rung["loss"] for rung in rungs[::-1] if rung["loss"] is not None), None)
 
 
 def _reason(trial: Trial, rungs: Sequence[Mapping[str, Any]]) -> str | None:

@@ -3,12 +3,13 @@
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gemtune.hyperparameter.advance import Advance, Engine
-from gemtune.hyperparameter.claims import Part, finish_part, take_part
+from gemtune.hyperparameter.advance import Advance, Engine, Errand
+from gemtune.hyperparameter.claims import finish_part, take_part
 from gemtune.hyperparameter.database import naming_database
 from gemtune.hyperparameter.holding import (
     HEARTBEAT_SECONDS,
@@ -84,20 +85,39 @@ def run_worker(worker: Worker) -> Outcome:
             board = settle(store, worker.search, worker.trials_dir, worker.may_start)
         if board.is_over:
             return Outcome(not board.is_refused, n_parts)
-        key = _choose(board, watch, worker.trials_dir)
-        if key is None:
+        keys = _choose(board, watch, worker)
+        if not keys:
             time.sleep(worker.pace.poll_seconds)
-        elif not worker.may_start(_work(key, worker.search)):
+            continue
+        keys = _within_budget(worker, keys)
+        if not keys:
             return Outcome(False, n_parts)
-        else:
-            n_parts += _take_and_train(worker, board, key)
+        n_parts += _take_and_train(worker, board, keys)
 
 
-def _choose(board: Board, watch: StaleWatch, trials_dir: Path) -> Key | None:
-    """The next part that nobody holds, first of all one whose trial is parked here."""
+def _choose(board: Board, watch: StaleWatch, worker: Worker) -> list[Key]:
+    """The next parts that nobody holds, of one rung; first those whose trial is parked here."""
     free = watch.free_parts(board.parts)
     ready = [key for key in board.open_parts if key not in board.parts or key in free]
-    return min(ready, key=lambda key: not _is_at_hand(key, trials_dir), default=None)
+    ready.sort(key=lambda key: not _is_at_hand(key, worker.trials_dir))
+    if not ready or _has_killed(board, ready[0]):
+        return ready[:1]
+    _, rung = ready[0]
+    together = [key for key in ready if key[1] == rung and not _has_killed(board, key)]
+    return together[: worker.engine.n_together]
+
+
+def _has_killed(board: Board, key: Key) -> bool:
+    """Whether somebody died with this part, which is then trained without company."""
+    part = board.parts.get(key)
+    return part is not None and bool(part.worker or part.n_deaths)
+
+
+def _within_budget(worker: Worker, keys: Sequence[Key]) -> list[Key]:
+    for n_trials in range(len(keys), 0, -1):
+        if worker.may_start(_work(n_trials, keys[0], worker.search)):
+            return list(keys[:n_trials])
+    return []
 
 
 def _is_at_hand(key: Key, trials_dir: Path) -> bool:
@@ -105,38 +125,53 @@ def _is_at_hand(key: Key, trials_dir: Path) -> bool:
     return rung == 0 or trial_dir(trials_dir, number).exists()
 
 
-def _work(key: Key, search: Search) -> Work:
+def _work(n_trials: int, key: Key, search: Search) -> Work:
     _, rung = key
     fractions = (0.0, *search.fractions)
-    return Work(1, rung, fractions[rung], fractions[rung + 1])
+    return Work(n_trials, rung, fractions[rung], fractions[rung + 1])
 
 
-def _take_and_train(worker: Worker, board: Board, key: Key) -> bool:
-    """Train a part and keep the result; False if it is somebody else's."""
+def _take_and_train(worker: Worker, board: Board, keys: Sequence[Key]) -> int:
+    """Train parts and keep the results; returns how many, without those of somebody else."""
     database, study = worker.store.database, worker.store.name
-    with naming_database(database):
-        part = take_part(database, study, key, worker.identity, board.parts.get(key))
-    if part is None:
-        return False
-    with holding(database, study, part, worker.pace.heartbeat_seconds) as held:
+    with ExitStack() as stack:
+        held = []
+        for key in keys:
+            with naming_database(database):
+                part = take_part(database, study, key, worker.identity, board.parts.get(key))
+            if part is not None:
+                beating = holding(database, study, part, worker.pace.heartbeat_seconds)
+                held.append(stack.enter_context(beating))
         try:
-            advance = _train(worker, board.trials[part.trial], part, held)
+            advances = _train(worker, board, held)
         except LostPartError:
-            logger.warning("trial %d: taken over, this worker was not heard of", part.trial)
-            return False
+            numbers = ", ".join(str(each.part.trial) for each in held)
+            logger.warning("trial %s: taken over, this worker was not heard of", numbers)
+            return 0
+        results = list(zip((each.part for each in held), advances, strict=True))
         with uninterrupted(), naming_database(database):
-            is_kept = finish_part(database, study, part, advance)
-    if is_kept:
-        trial, fraction = board.trials[part.trial], worker.search.fractions[part.rung]
-        worker.on_result(trial, Rung(fraction, advance))
-    return is_kept
+            kept = [each for each in results if finish_part(database, study, *each)]
+    for part, advance in kept:
+        fraction = worker.search.fractions[part.rung]
+        worker.on_result(board.trials[part.trial], Rung(fraction, advance))
+    return len(kept)
 
 
-def _train(worker: Worker, trial: Trial, part: Part, held: Holding) -> Advance:
-    if part.n_deaths >= worker.pace.max_deaths:
-        reason = f"{part.n_deaths} workers died while they trained it"
-        return Advance(0, 0, math.nan, 0.0, ended=reason)
-    folder = trial_dir(worker.trials_dir, trial.number)
-    fraction = worker.search.fractions[part.rung]
+def _train(worker: Worker, board: Board, held: Sequence[Holding]) -> list[Advance]:
+    if len(held) == 1 and held[0].part.n_deaths >= worker.pace.max_deaths:
+        reason = f"{held[0].part.n_deaths} workers died while they trained it"
+        return [Advance(0, 0, math.nan, 0.0, ended=reason)]
+    errands = [_errand(worker, board.trials[each.part.trial], each) for each in held]
+    if len(errands) == 1:
+        alone = errands[0]
+        return [
+            worker.engine.advance(alone.params, alone.trial_dir, alone.to_fraction, alone.on_step)
+        ]
+    return worker.engine.advance_together(errands)
+
+
+def _errand(worker: Worker, trial: Trial, held: Holding) -> Errand:
+    fraction = worker.search.fractions[held.part.rung]
     logger.info("trial %d: to %.0f %% of its tokens", trial.number, 100 * fraction)
-    return worker.engine.advance(trial.params, folder, fraction, held.require)
+    folder = trial_dir(worker.trials_dir, trial.number)
+    return Errand(trial.params, folder, fraction, held.require)

@@ -1,0 +1,1 @@
+"""Several adapters trained in one pass through the base that they share."""
