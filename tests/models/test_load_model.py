@@ -126,6 +126,33 @@ def test_a_config_with_a_word_that_transformers_does_not_know_is_refused(
         load(folder)
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"hidden_size": 4096, "intermediate_size": 11_008}, r"\d+,\d+,\d+ weights for \d+"),
+        ({"num_hidden_layers": 3_000_000}, "more layers than the"),
+    ],
+    ids=["wide", "deep"],
+)
+def test_a_config_of_a_larger_model_is_refused_before_anything_is_made(
+    tiny_llama_dir: Path,
+    copy_of: CopyOf,
+    change: dict[str, object],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = copy_of(tiny_llama_dir)
+    change_json(folder / "config.json", **change)
+
+    def fill_nothing(tensor: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
+        assert tensor.is_meta, "random weights were made"
+        return tensor
+
+    monkeypatch.setattr("torch.nn.init.normal_", fill_nothing)
+    with pytest.raises(ArtefactError, match=told):
+        load(folder)
+
+
 @pytest.fixture
 def folder_with_code(
     tiny_llama_dir: Path, copy_of: CopyOf, canary: Path, monkeypatch: pytest.MonkeyPatch

@@ -55,7 +55,11 @@ def test_no_address_is_fetched_by_any_command(tiny_llama_dir: Path, tmp_path: Pa
     first = ADDRESSES[0]
     expected = [
         *[(["data", "check", place, "--no-tokens"], 3) for place in ADDRESSES],
-        *[(["evaluate", place, str(rows)], 4) for place in ADDRESSES],
+        # What ends in .jsonl is read as a file of predictions, and there is none.
+        *[
+            (["evaluate", place, str(rows)], 2 if place.endswith(".jsonl") else 4)
+            for place in ADDRESSES
+        ],
         (["data", "convert", first, str(tmp_path / "o"), "--to", "messages"], 3),
         (["finetune", first, str(tmp_path / "out"), model], 3),
         (["evaluate", str(tiny_llama_dir), first], 3),

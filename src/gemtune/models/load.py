@@ -19,6 +19,7 @@ from gemtune.config.precision import Precision
 from gemtune.config.schema import DataConfig, FineTuningConfig
 from gemtune.errors import ArtefactError
 from gemtune.models.adapter_files import ADAPTER_CONFIG_FILE, AdapterRecord, read_adapter_record
+from gemtune.models.declared_size import require_declared_weights
 from gemtune.models.memory import is_out_of_memory
 from gemtune.models.precision import DTYPE_NAMES, choose_device, choose_dtype
 from gemtune.models.quiet import quiet_transformers
@@ -174,6 +175,7 @@ def _read_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
     check_model_folder(folder)
     try:
         with quiet_transformers():
+            require_declared_weights(folder)
             model, report = AutoModelForCausalLM.from_pretrained(
                 str(folder),
                 dtype=dtype,
@@ -184,7 +186,7 @@ def _read_model(folder: Path, dtype: torch.dtype) -> PreTrainedModel:
             )
     # A config.json of strangers ends in whatever the code of that architecture does with it.
     except Exception as error:
-        if is_out_of_memory(error):
+        if isinstance(error, ArtefactError) or is_out_of_memory(error):
             raise
         is_sentence = isinstance(error, (OSError, ValueError, ImportError))
         told = str(error) if is_sentence else f"{type(error).__name__}: {error}"
