@@ -23,7 +23,7 @@ check: $(READY)  ## style, types, layers, spelling, links
 	$(BIN)/codespell
 	$(BIN)/python scripts/check_links.py
 
-bench: $(READY)  ## the tables of docs/benchmarks.md; half an hour
+bench: $(READY)  ## the tables of docs/benchmarks.md; about an hour
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:  ## forget the environment and the caches of the tools
