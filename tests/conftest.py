@@ -1,6 +1,7 @@
 """Small random models on disk, and a cache and a model hub that no test shares with its user."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 # torch and huggingface_hub read these once, when they are first imported.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Shells let jobs in the background ignore Ctrl-C, and so would everything that is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BOS, EOS, PAD = "<s>", "<|endoftext|>", "<|pad|>"
 TURN_START, TURN_END = "<|im_start|>", "<|im_end|>"

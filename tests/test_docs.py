@@ -43,7 +43,8 @@ def gemtune_words(words: list[str]) -> list[str] | None:
 def find_command(words: list[str]) -> tuple[click.Command, click.Context, list[str]]:
     """Go down the groups as the command line does: the command, its context, what is left."""
     command: click.Command = GEMTUNE
-    context = click.Context(command, info_name="gemtune")
+    # Commands keep their first help option, so it must be the real one.
+    context = click.Context(command, info_name="gemtune", **command.context_settings)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         name, found, words = command.resolve_command(context, words)
         assert found, f"no command {name}"

@@ -24,13 +24,15 @@ Event = Literal["open", "write", "micro-batch", "validation", "backward", "decod
 """`open`: a file is opened; `write`: a call that changes the disk; the others: in the model.
 
 `micro-batch` and `backward` are of training, `validation` is a batch without gradients, `decode`
-one with a cache, as generation has it.
+one with a token for each row that is being answered.
 """
 Action = Literal[
     "kill", "terminate", "interrupt", "no space", "fill", "nan", "nan gradient", "oom", "pause"
 ]
 """`fill`: write to `ballast` until its disk is full; `no space`: this call fails."""
 
+MAX_ANSWERED_AT_ONCE = 10
+"""Test rows of the task; a single row of it has more tokens."""
 # Signals that come within 0.1 s of each other are one.
 PAUSE_SECONDS = 0.3
 
@@ -152,7 +154,8 @@ def _see_forward(
 def _kind_of_batch(token_ids: Tensor) -> Event:
     if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
         return "micro-batch"
-    return "decode" if token_ids.shape[1] == 1 else "validation"
+    # One token for each row that is answered; rows of the task are longer than that.
+    return "decode" if token_ids.numel() <= MAX_ANSWERED_AT_ONCE else "validation"
 
 
 def _is_above(trigger: Trigger, token_ids: Tensor) -> bool:
