@@ -12,11 +12,11 @@ its texts: the table says how many equal those of gemtune, and of one-by-one dec
 
 lm-eval wants an environment of its own, which sees the same torch and transformers as this one:
 
-    python3.11 -m venv /tmp/lm-eval
+    python3.11 -m venv .venv-lm-eval
     .venv/bin/python -c "import site; print(site.getsitepackages()[0])" \
-        > /tmp/lm-eval/lib/python3.11/site-packages/gemtune.pth
-    /tmp/lm-eval/bin/pip install -c constraints.txt lm-eval==0.4.13
-    python benchmarks/eval_speed.py --lm-eval-python /tmp/lm-eval/bin/python
+        > .venv-lm-eval/lib/python3.11/site-packages/gemtune.pth
+    .venv-lm-eval/bin/pip install -c constraints.txt lm-eval==0.4.13
+    python benchmarks/eval_speed.py --lm-eval-python .venv-lm-eval/bin/python
 """
 
 import argparse
